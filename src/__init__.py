@@ -1,0 +1,1 @@
+"""State-space-model experiments: see src/README.md for the layer map."""

@@ -1,13 +1,14 @@
-"""HiPPO matrices: x'(t) = A x(t) + B u(t) whose state holds the coefficients of the recent input in an orthonormal basis.
+"""HiPPO matrices: the state of x' = A x + B u holds the input's past in an orthonormal basis.
 
-Sources: Gu, Dao, Ermon, Rudra and Re, "HiPPO: Recurrent Memory with Optimal Polynomial Projections" (arXiv 2008.07669), and Gu, Johnson,
-Timalsina, Rudra and Re, "How to Train Your HiPPO" (arXiv 2206.12037, Table 1). Scalings are those of the published S4 code.
+Sources: Gu, Dao, Ermon, Rudra and Re, "HiPPO: Recurrent Memory with Optimal Polynomial Projections" (arXiv
+2008.07669); Gu, Johnson, Timalsina, Rudra and Re, "How to Train Your HiPPO" (arXiv 2206.12037, Table 1). The scalings
+are those of the published S4 code.
 
-| function  | basis p_k                              | measure on the history | defining property                                       |
-|-----------|----------------------------------------|------------------------|---------------------------------------------------------|
-| `legs`    | sqrt(2k+1) P_k, Legendre               | uniform on [0, t]      | t x' = A x + B u: exact projection of u                 |
-| `legt`    | sqrt(2k+1) P_k, Legendre               | uniform on [t-2, t]    | x' = A x + B u: exact for polynomials of degree < n     |
-| `fourier` | 1, -, sqrt(2) cos(pi k s), sqrt(2) sin | uniform on [t-2, t]    | x' = A x + B u: exact for the sinusoids of the basis    |
+| function  | basis on the history                        | measure             | the state is the projection of |
+|-----------|---------------------------------------------|---------------------|--------------------------------|
+| `legs`    | sqrt(2k+1) P_k (Legendre)                   | uniform on [0, t]   | any u, by t x' = A x + B u     |
+| `legt`    | sqrt(2k+1) P_k (Legendre)                   | uniform on [t-2, t] | polynomials of degree < n      |
+| `fourier` | 1, sqrt(2) cos(pi k s), sqrt(2) sin(pi k s) | uniform on [t-2, t] | the span of the basis          |
 
 All functions return float64 arrays: A of shape (n, n) and B of shape (n,). Row and column indices are 0..n-1.
 """
@@ -31,8 +32,7 @@ def check_order(n: int) -> None:
 def legs(n: int) -> tuple[Float, Float]:
     """Returns HiPPO-LegS (scaled Legendre): the eigenvalues of A are exactly -1, ..., -n.
 
-    A[i, j] = -sqrt(2i+1) sqrt(2j+1) for i > j, -(i+1) for i = j, 0 for i < j; B[i] = sqrt(2i+1). (HiPPO, Theorem 2, in the
-    orthonormal basis.)
+    A[i, j] = -sqrt(2i+1) sqrt(2j+1) for i > j, -(i+1) for i = j, 0 for i < j; B[i] = sqrt(2i+1) (HiPPO, Theorem 2).
     """
     check_order(n)
     r = np.sqrt(2.0 * np.arange(n) + 1.0)
@@ -43,8 +43,8 @@ def legs(n: int) -> tuple[Float, Float]:
 def legt(n: int) -> tuple[Float, Float]:
     """Returns HiPPO-LegT (translated Legendre, the Legendre memory unit) for a window of length 2.
 
-    A[i, j] = -1/2 sqrt(2i+1) sqrt(2j+1) (1 for i >= j, (-1)^(i-j) for i < j); B[i] = 1/2 sqrt(2i+1). (HiPPO, Theorem 1, in the
-    orthonormal basis, theta = 2.)
+    A[i, j] = -1/2 sqrt(2i+1) sqrt(2j+1) (1 for i >= j, (-1)^(i-j) for i < j); B[i] = 1/2 sqrt(2i+1) (HiPPO,
+    Theorem 1, theta = 2, in the orthonormal basis).
     """
     check_order(n)
     i = np.arange(n)
@@ -55,11 +55,11 @@ def legt(n: int) -> tuple[Float, Float]:
 
 
 def fourier(n: int) -> tuple[Float, Float]:
-    """Returns HiPPO-FouT (truncated Fourier) for a window of length 2: A = S - B B^T, S skew with frequencies pi k, k < n/2.
+    """Returns HiPPO-FouT (truncated Fourier) for a window of length 2: A = S - B B^T with S skew.
 
-    States 2k and 2k+1 belong to the cosine and the sine of frequency pi k. The sine of frequency 0 does not exist: state 1 is
-    kept so that states come in pairs, gets no input and has eigenvalue 0, as in the published S4 code. All other
-    eigenvalues lie in the open left half plane.
+    States 2k and 2k+1 belong to the cosine and the sine of frequency pi k, k < n/2. The sine of frequency 0 does not
+    exist: state 1 is kept so that states come in pairs, gets no input and has eigenvalue 0, as in the published S4
+    code. All other eigenvalues lie in the open left half plane.
 
     Raises:
         UserError: n is odd.

@@ -1,12 +1,12 @@
 """Normal plus low rank: A = V (diag(Lambda) - P P^*) V^* with V unitary, for every HiPPO matrix.
 
-Each HiPPO matrix is a multiple of the identity plus a real skew-symmetric matrix minus P P^T (Gu, Goel and Re, arXiv 2111.00396,
-Theorem 1). The skew-symmetric part S is diagonalised through the Hermitian matrix -iS, so V is unitary to rounding and the real
-parts of Lambda are exact; A itself must never be diagonalised numerically (its eigenvectors have condition numbers beyond 1e18
-from n = 32 on).
+Each HiPPO matrix is a multiple of the identity plus a real skew-symmetric matrix minus P P^T (Gu, Goel and Re, arXiv
+2111.00396, Theorem 1). The skew-symmetric part S is diagonalised through the Hermitian matrix -iS, so V is unitary to
+rounding and the real parts of Lambda are exact. A itself must not be diagonalised numerically: the condition number
+of its eigenvectors passes 1e18 at n = 32.
 
-Order and phases are fixed, so that two machines agree: Lambda ascends in its imaginary part, V[:, n-1-k] = conj(V[:, k]),
-and V^* B is real and positive.
+Order and phases are fixed: Lambda ascends in its imaginary part, state n-1-k is the conjugate of state k, and V^* B
+is real and positive.
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ _REAL_PARTS = {"legs": -0.5, "legt": 0.0, "fourier": 0.0}  # of the eigenvalues 
 
 
 class NPLR(NamedTuple):
-    """A = V (diag(Lambda) - P P^*) V^* and V B = the HiPPO matrix B. m = n in full, m = n/2 for one half of the pairs."""
+    """A = V (diag(Lambda) - P P^*) V^* and V B is the real B; m = n in full, m = n/2 for one half of the pairs."""
 
     Lambda: Complex  # (m,)
     P: Complex  # (m, rank)
@@ -85,8 +85,8 @@ def nplr(measure: str, n: int, rank: int | None = None) -> NPLR:
 def conjugate_halves(full: NPLR) -> NPLR:
     """Keeps the member of each conjugate pair with the positive imaginary part, ascending: m = n/2.
 
-    A real system x' = A x + B u, y = C x is then y = 2 Re(C V x_half). The Fourier measure has the pair (0, 0) and keeps one zero.
-    An odd n leaves one real eigenvalue without a partner, which would count twice in 2 Re(.).
+    A real system x' = A x + B u, y = C x is then y = 2 Re(C V x_half). The Fourier measure has the pair (0, 0) and
+    keeps one zero. An odd n leaves one real eigenvalue without a partner, which would count twice in 2 Re(.).
 
     Raises:
         UserError: an odd number of states.
@@ -99,7 +99,7 @@ def conjugate_halves(full: NPLR) -> NPLR:
 
 
 def _eig_skew(S: Float) -> tuple[Float, Complex]:
-    """Returns omega (n,), ascending, and unitary V with S = V diag(i omega) V^*, closed under conjugation bit by bit."""
+    """Returns omega (n,), ascending, and unitary V with S = V diag(i omega) V^*, exactly closed under conjugation."""
     n = len(S)
     omega, V = np.linalg.eigh(-1j * S)
     scale = max(np.abs(omega).max(), 1.0)

@@ -1,0 +1,138 @@
+"""The scan and its gradients against the definition, for every backend, real and complex, also where |a| is near 1."""
+
+import pytest
+import torch
+
+from src.ops.scan import BACKENDS, scan
+
+LENGTHS = [1, 2, 3, 63, 64, 65, 1000]
+FORMS = ["constant", "shared", "per row"]
+
+
+def problem(L: int, dtype: torch.dtype, form: str, radius: tuple[float, float] = (0.9, 1.0), seed: int = 0):
+    """Returns (a, b, h0, dh) with |a| in the given range, at random angles (complex) or signs (real); B = 2 x 2 rows, N = 3."""
+    gen = torch.Generator().manual_seed(seed)
+    lead = {"constant": (3,), "shared": (L, 3), "per row": (2, 2, L, 3)}[form]
+    low, high = radius
+    magnitude = low + (high - low) * torch.rand(lead, generator=gen, dtype=torch.float64)
+    angle = 6.3 * torch.rand(lead, generator=gen, dtype=torch.float64)
+    a = torch.polar(magnitude, angle) if dtype.is_complex else magnitude * torch.sign(torch.cos(angle))
+    b, dh = (torch.randn(2, 2, L, 3, generator=gen, dtype=dtype) for _ in range(2))
+    return a.to(dtype), b, torch.randn(2, 2, 3, generator=gen, dtype=dtype), dh
+
+
+def values_and_gradients(a, b, h0, dh, **options) -> list[torch.Tensor]:
+    leaves = [x.clone().requires_grad_() for x in (a, b, h0)]
+    h = scan(*leaves, **options)
+    return [h.detach(), *torch.autograd.grad(h, leaves, dh)]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_equals_definition(backend, form, dtype, reverse):
+    for L in LENGTHS:
+        case = problem(L, dtype, form)
+        got = values_and_gradients(*case, reverse=reverse, backend=backend)
+        want = values_and_gradients(*case, reverse=reverse, backend="reference")
+        for name, x, y in zip(("h", "da", "db", "dh0"), got, want, strict=True):
+            assert x.shape == y.shape
+            assert torch.allclose(x, y, rtol=1e-10, atol=1e-10), (name, L)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("L", [1, 2, 7])
+def test_gradcheck_near_the_unit_circle(backend, form, reverse, L):
+    a, b, h0, _ = problem(L, torch.complex128, form, radius=(0.99, 1.0))
+    leaves = [x[..., :2].clone().requires_grad_() for x in (a, b, h0)]
+    assert torch.autograd.gradcheck(lambda *x: scan(*x, reverse=reverse, backend=backend), leaves)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
+@pytest.mark.parametrize("form", ["constant", "per row"])
+def test_single_precision(backend, dtype, form):
+    """Against float64 at L = 4000 and |a| in [0.99, 1], relative to the largest entry."""
+    case = problem(4000, dtype, form, radius=(0.99, 1.0))
+    double = torch.complex128 if dtype.is_complex else torch.float64
+    got = values_and_gradients(*case, backend=backend)
+    want = values_and_gradients(*(x.to(double) for x in case), backend="numba")
+    for x, y in zip(got, want, strict=True):
+        assert x.dtype == dtype
+        assert (x - y).abs().max() < 2e-5 * y.abs().max()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_vanishing_a(backend):
+    """A zero, or a product that underflows, forgets the past and nothing else; forms that divide by products give NaN here."""
+    a, b, h0, dh = problem(100, torch.float32, "per row", radius=(0.0, 1e-6))
+    a[..., 40, :] = 0
+    for x, y in zip(
+        values_and_gradients(a, b, h0, dh, backend=backend),
+        values_and_gradients(a, b, h0, dh, backend="reference"),
+        strict=True,
+    ):
+        assert torch.allclose(x, y, atol=1e-6)
+
+
+def test_chunks_with_state_equal_the_whole():
+    a, b, h0, _ = problem(50, torch.complex128, "constant")
+    whole = scan(a, b, h0)
+    first = scan(a, b[..., :17, :], h0)
+    assert torch.allclose(torch.cat([first, scan(a, b[..., 17:, :], first[..., -1, :])], -2), whole, atol=1e-12)
+    last = scan(a, b[..., 17:, :], h0, reverse=True)
+    both = torch.cat([scan(a, b[..., :17, :], last[..., 0, :], reverse=True), last], -2)
+    assert torch.allclose(both, scan(a, b, h0, reverse=True), atol=1e-12)
+
+
+def test_many_rows_on_threads_equal_one_thread():
+    a, b = torch.rand(64), torch.randn(6, 1000, 64)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        parallel = values_and_gradients(a, b, torch.ones(6, 64), b)
+        torch.set_num_threads(1)
+        assert all(
+            torch.equal(x, y) for x, y in zip(parallel, values_and_gradients(a, b, torch.ones(6, 64), b), strict=True)
+        )
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_dtypes_and_missing_state():
+    a, b = torch.rand(3, dtype=torch.complex64), torch.randn(2, 5, 3, requires_grad=True)
+    h = scan(a, b)
+    assert h.dtype == torch.complex64
+    h.real.sum().backward()
+    assert b.grad.dtype == torch.float32
+    assert scan(a.real.bfloat16(), b.bfloat16()).dtype == torch.float32
+    assert torch.equal(h, scan(a, b, torch.zeros(3)))
+
+
+def test_conjugated_and_strided_arguments():
+    a, b, h0, dh = problem(9, torch.complex128, "per row")
+    tricky = [x.conj().transpose(0, 1) for x in (a, b, h0, dh)]
+    plain = [x.resolve_conj().contiguous() for x in tricky]
+    for backend in BACKENDS:
+        for x, y in zip(
+            values_and_gradients(*tricky, backend=backend), values_and_gradients(*plain, backend=backend), strict=True
+        ):
+            assert torch.allclose(x, y, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "h0", "backend"),
+    [
+        ((4,), (2, 5, 3), None, None),
+        ((3,), (2, 5, 3), (4, 3), None),
+        ((3,), (2, 0, 3), None, None),
+        ((3,), (3,), None, None),
+        ((3,), (5, 3), None, "nope"),
+    ],
+)
+def test_misuse_is_refused(a, b, h0, backend):
+    with pytest.raises(ValueError, match="scan"):
+        scan(torch.ones(a), torch.ones(b), None if h0 is None else torch.ones(h0), backend=backend)

@@ -1,18 +1,22 @@
 """Linear recurrence h_t = a_t h_{t-1} + b_t over a sequence, differentiable in a, b and h0.
 
-With g_t = dloss/dh_t accumulated over all later times the adjoint is the same recurrence run backwards (complex values need the conjugates):
+With g_t = dloss/dh_t, accumulated over all later times, the adjoint is the same recurrence run backwards; complex
+values need the conjugates:
 
-    g_t = (dloss/dh_t)_direct + conj(a_{t+1}) g_{t+1},    da_t = g_t conj(h_{t-1}),    db_t = g_t,    dh0 = conj(a_1) g_1.
+    g_t = (dloss/dh_t)_direct + conj(a_{t+1}) g_{t+1},
+    da_t = g_t conj(h_{t-1}),    db_t = g_t,    dh0 = conj(a_1) g_1.
 
-Three ways to compute it, one answer. `reference` is the definition. `numba` (CPU) runs through time once, all states of a row at a time.
-`chunked` (any device, plain torch) cuts time into S chunks of T ~ sqrt(L) steps, runs all chunks at once from zero and then adds what enters
-each chunk: T + S short steps. Nothing divides by a product of a, so decaying and vanishing a are as exact as any other.
-The sequence h is the output, so O(B L N) memory is needed anyway; nothing else of that size is stored for the backward pass.
+Three ways to compute it, one answer. `reference` is the definition. `numba` (CPU) runs through time once, all states
+of a row at a time. `chunked` (any device, plain torch) cuts time into S chunks of T ~ sqrt(L) steps, runs all chunks at
+once from zero and then adds what enters each chunk: T + S short steps. Nothing divides by a product of a, so vanishing
+products are as exact as any other. The sequence h is the output, so O(B L N) memory is needed anyway; the backward
+pass stores nothing else of that size.
 """
 
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -28,10 +32,12 @@ def scan(a: Tensor, b: Tensor, h0: Tensor | None = None, reverse: bool = False, 
     """Returns all states h of h_t = a_t h_{t-1} + b_t; the last state is h[..., -1, :].
 
     Args:
-        a: (..., L, N), or anything that broadcasts to the shape of b, such as (N,) for a time-invariant recurrence. Real or complex.
+        a: (..., L, N), real or complex, or anything that broadcasts to the shape of b, such as (N,) for a recurrence
+            that does not depend on time.
         b: (..., L, N), real or complex, L >= 1.
         h0: (..., N), the state before the first step; zero when None.
-        reverse: run from the end, h_t = a_t h_{t+1} + b_t; h0 then stands behind the last step and the last state is h[..., 0, :].
+        reverse: run from the end, h_t = a_t h_{t+1} + b_t; h0 then stands behind the last step and the last state is
+            h[..., 0, :].
         backend: a name in `BACKENDS`, or "reference"; None takes numba on a CPU and chunked elsewhere.
 
     Returns:
@@ -64,10 +70,10 @@ def scan_reference(a: Tensor, b: Tensor, h0: Tensor, reverse: bool = False) -> T
 
 
 def _rows(a: Tensor, b: Tensor, h0: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns a: (1 or R, 1 or L, N), b unchanged and h0: (R, N), where R is the product of the leading dimensions of b."""
+    """Returns a: (1 or R, 1 or L, N), b unchanged and h0: (R, N); R is the product of the leading dimensions of b."""
     if b.ndim < 2 or b.shape[-2] < 1:
         raise ValueError(f"scan needs b of shape (..., L, N) with L >= 1, got {tuple(b.shape)}")
-    *lead, L, N = b.shape
+    *lead, _, N = b.shape
     rows = math.prod(lead)
     try:
         a = a.expand(*(1,) * (b.ndim - a.ndim), *a.shape[:-1], N)
@@ -116,7 +122,7 @@ def _over_rows(loop: Callable[..., None], reverse: bool, *tensors: Tensor) -> No
     if threads == 1:
         return loop(reverse, *arrays)
     bounds = [R * i // threads for i in range(threads + 1)]
-    blocks = [[x if len(x) == 1 else x[i:j] for x in arrays] for i, j in zip(bounds, bounds[1:], strict=False)]
+    blocks = [[x if len(x) == 1 else x[i:j] for x in arrays] for i, j in pairwise(bounds)]
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda block: loop(reverse, *block), blocks))
 
@@ -137,7 +143,7 @@ def _forward_rows(reverse, a, b, h0, h):
 
 @jit
 def _backward_rows(reverse, a, h0, h, dh, da, db, dh0):
-    """da: (R, 1 or L, N). A time-invariant a sums its gradient in blocks of 64 steps, so that rounding does not grow with L."""
+    """da: (R, 1 or L, N). The gradient of an a without time is summed in blocks of 64 steps: less rounding at large L."""
     R, L, N = h.shape
     constant = a.shape[1] == 1
     block = np.empty(N, h.dtype)

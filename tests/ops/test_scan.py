@@ -10,7 +10,7 @@ FORMS = ["constant", "shared", "per row"]
 
 
 def problem(L: int, dtype: torch.dtype, form: str, radius: tuple[float, float] = (0.9, 1.0), seed: int = 0):
-    """Returns (a, b, h0, dh) with |a| in the given range, at random angles (complex) or signs (real); B = 2 x 2 rows, N = 3."""
+    """Returns (a, b, h0, dh), |a| in the given range at random angles (complex) or signs (real); 2 x 2 rows, N = 3."""
     gen = torch.Generator().manual_seed(seed)
     lead = {"constant": (3,), "shared": (L, 3), "per row": (2, 2, L, 3)}[form]
     low, high = radius
@@ -67,7 +67,7 @@ def test_single_precision(backend, dtype, form):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_vanishing_a(backend):
-    """A zero, or a product that underflows, forgets the past and nothing else; forms that divide by products give NaN here."""
+    """A zero, or a product that underflows, forgets the past and nothing else; dividing by products gives NaN here."""
     a, b, h0, dh = problem(100, torch.float32, "per row", radius=(0.0, 1e-6))
     a[..., 40, :] = 0
     for x, y in zip(

@@ -143,7 +143,7 @@ def _forward_rows(reverse, a, b, h0, h):
 
 @jit
 def _backward_rows(reverse, a, h0, h, dh, da, db, dh0):
-    """da: (R, 1 or L, N). The gradient of an a without time is summed in blocks of 64 steps: less rounding at large L."""
+    """da: (R, 1 or L, N). A time-invariant a sums its gradient in blocks of 64 steps: less rounding."""
     R, L, N = h.shape
     constant = a.shape[1] == 1
     block = np.empty(N, h.dtype)

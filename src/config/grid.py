@@ -1,0 +1,28 @@
+"""A grid of configs: the Cartesian product of the swept keys over a base config."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from src.config.canonical import canonical_json
+from src.errors import UserError
+
+
+def expand_grid(base: Mapping[str, Any], axes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns one config per point of the grid, in a stable order (the first axis varies slowest), equal configs once.
+
+    Args:
+        axes: for each swept key its list of values; a single value counts as a list of one.
+
+    Raises:
+        UserError: an axis has no value.
+    """
+    values = {key: list(axis) if isinstance(axis, (list, tuple)) else [axis] for key, axis in axes.items()}
+    for key, axis in values.items():
+        if not axis:
+            raise UserError(f"the swept key '{key}' has an empty list; give at least one value")
+    points = ({**base, **dict(zip(values, point, strict=True))} for point in itertools.product(*values.values()))
+    distinct: dict[str, dict[str, Any]] = {}
+    for point in points:
+        distinct.setdefault(canonical_json(point), point)
+    return list(distinct.values())

@@ -1,0 +1,62 @@
+"""YAML in: config files and `key=value` words of the command line, typed alike.
+
+Both go through OmegaConf, whose loader reads `1e-4` as a number (plain YAML 1.1 reads it as text) and refuses a key that is given twice.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from src.errors import UserError
+
+_ASSIGNMENT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*=(.*)", re.DOTALL)
+
+
+def load_yaml(path: str | Path) -> dict[str, Any]:
+    """Returns the mapping in the file `path`, interpolations resolved.
+
+    Raises:
+        UserError: the file is missing, is not YAML (with the line), or holds something else than a mapping.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+    return _parse_mapping(text, str(path))
+
+
+def parse_assignments(words: Iterable[str]) -> dict[str, Any]:
+    """Returns {key: value} for words such as `lr=1e-4`, `N=[32,64]`, `L=N`, `task_name=copy`; values are typed as in YAML.
+
+    Raises:
+        UserError: a word is not `key=value`, its value is not YAML, or a key is given twice.
+    """
+    values: dict[str, Any] = {}
+    for word in words:
+        match = _ASSIGNMENT.fullmatch(word)
+        if match is None or not match[2].strip():
+            raise UserError(f"'{word}': expected key=value, such as lr=1e-4 or N=[32,64] (null for no value)")
+        key = match[1]
+        if key in values:
+            raise UserError(f"'{word}': {key} is given twice")
+        values[key] = _parse_mapping(f"value: {match[2]}", f"'{word}'")["value"]
+    return values
+
+
+def _parse_mapping(text: str, where: str) -> dict[str, Any]:
+    try:
+        if not isinstance(yaml.safe_load(text) or {}, dict):  # OmegaConf would read a lone word as a key
+            raise UserError(f"{where}: expected a mapping of 'key: value' lines")
+        return OmegaConf.to_container(OmegaConf.create(text), resolve=True)
+    except yaml.MarkedYAMLError as error:
+        line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
+        raise UserError(f"{where}:{line} not valid YAML ({error.problem})") from None
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        raise UserError(f"{where}: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,123 @@
+"""The options that every sweep script has, and a parser whose errors are one line with a suggestion."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from src.errors import EXIT_USAGE, UserError, did_you_mean
+from src.sweep.sweep import LAUNCHERS
+from src.tracking.wandb_run import MODES
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+class SuggestingParser(argparse.ArgumentParser):
+    """An ArgumentParser for people: no abbreviations, one line for an error, and the option that was probably meant.
+
+    Args:
+        examples: command lines that end the help text.
+    """
+
+    def __init__(self, *, examples: Sequence[str] = (), **options: Any) -> None:
+        epilog = "\n".join(["examples:", *(f"  {example}" for example in examples)]) if examples else None
+        formatter = argparse.RawDescriptionHelpFormatter
+        super().__init__(**{"epilog": epilog, "formatter_class": formatter, "allow_abbrev": False} | options)
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            options = [option for option in self._option_string_actions if option.startswith("--")]
+            word = unknown[0].partition("=")[0]
+            self.error(f"unknown argument '{word}'" + (did_you_mean(word, options) if word.startswith("-") else ""))
+        return parsed
+
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message} (see --help)", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"'{value}' is not a choice{did_you_mean(value, action.choices)}")
+
+
+def add_common_arguments(parser: argparse.ArgumentParser, *, seeds: str = "3", project_name: str) -> None:
+    """Adds the options that all sweep scripts share.
+
+    Args:
+        seeds: the default of --seeds, in the words of the command line.
+        project_name: the default of --project_name (the W&B project).
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    add = parser.add_argument
+    add(
+        "--device", choices=DEVICES, default="auto", help="where to compute; auto: cuda if there is one (default: auto)"
+    )
+    add(
+        "--num_cpus",
+        type=positive_int,
+        default=min(4, cores),
+        metavar="N",
+        help="worker processes, each one run at a time (default: %(default)s)",
+    )
+    add(
+        "--seeds",
+        type=seed_list,
+        default=seed_list(seeds),
+        metavar="K|LIST",
+        help=f"K: the seeds 0..K-1; a list such as 0,3,7: these (default: {seeds})",
+    )
+    add("--out", default="runs", metavar="FOLDER", help="where results go (default: runs)")
+    add("--dry_run", action="store_true", help="print what would be done, and what is done already, and stop")
+    add("--retry_failed", action="store_true", help="do failed runs again, from their last checkpoint")
+    add(
+        "--launcher",
+        choices=LAUNCHERS,
+        default="process",
+        help="process: this machine; ray: a Ray cluster (RAY_ADDRESS)",
+    )
+    add(
+        "--wandb", choices=MODES, default="auto", help="Weights & Biases; auto: online if a key and a network are there"
+    )
+    add("--project_name", default=project_name, metavar="NAME", help="the W&B project (default: %(default)s)")
+    add("--as_published", action="store_true", help="behave as the published code does where it differs from its paper")
+
+
+def positive_int(text: str) -> int:
+    """Returns a whole number of at least 1."""
+    if not re.fullmatch(r"\d+", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got '{text}'")
+    return int(text)
+
+
+def seed_list(text: str) -> tuple[int, ...]:
+    """Returns the seeds 0..k-1 for "k", and those listed for "0,3,7"; a list of one is written "7,"."""
+    if re.fullmatch(r"\d+", text) and int(text) >= 1:
+        return tuple(range(int(text)))
+    if not re.fullmatch(r"\d+(,\d+)*,?", text) or "," not in text:
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seeds (3) or a list of them (0,3,7 or 7,), got '{text}'"
+        )
+    seeds = [int(word) for word in text.rstrip(",").split(",")]
+    if len(set(seeds)) < len(seeds):
+        raise argparse.ArgumentTypeError(f"a seed is listed twice in '{text}'")
+    return tuple(seeds)
+
+
+def pick_devices(choice: str) -> list[str]:
+    """Returns the devices for a --device option: every CUDA device, or the CPU.
+
+    Raises:
+        UserError: cuda was asked for and there is none.
+    """
+    if choice == "cpu":
+        return ["cpu"]
+    import torch
+
+    if torch.cuda.is_available():
+        return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if choice == "cuda":
+        raise UserError("--device cuda: torch finds no CUDA device here; use --device cpu")
+    return ["cpu"]

@@ -1,0 +1,64 @@
+"""What a work function is given besides its folders: the device, a way to say how far it is, and when to stop."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_REPORT_SECONDS = 0.2
+
+
+class Interrupted(Exception):
+    """Raised by a work function that was asked to stop and has saved its state."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Steps of a job since its last report: newly done, and found done in a checkpoint."""
+
+    steps: int = 0
+    resumed: int = 0
+
+
+class Control:
+    """The work's line to the sweep that runs it.
+
+    Args:
+        device: where this worker computes: "cpu", "cuda:0", ...
+        send: takes each Progress, at most every 0.2 s.
+        stopped: tells whether the sweep wants to end.
+    """
+
+    def __init__(
+        self,
+        device: str = "cpu",
+        send: Callable[[Progress], None] = lambda progress: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.device = device
+        self._send = send
+        self._stopped = stopped
+        self._steps = 0
+        self._resumed = 0
+        self._last_report = 0.0
+
+    def advance(self, n_steps: int) -> None:
+        """Says that `n_steps` more steps are done, summed over the runs of the job."""
+        self._steps += n_steps
+        if time.monotonic() - self._last_report >= _REPORT_SECONDS:
+            self.flush()
+
+    def resumed(self, n_steps: int) -> None:
+        """Says that `n_steps` steps were found done in a checkpoint."""
+        self._resumed += n_steps
+        self.flush()
+
+    def stop(self) -> bool:
+        """True when the sweep wants to end: save the state and raise `Interrupted`. Cheap enough to ask after each chunk of steps."""
+        return self._stopped()
+
+    def flush(self) -> None:
+        """Sends what was not yet sent."""
+        if self._steps or self._resumed:
+            self._send(Progress(self._steps, self._resumed))
+            self._steps = self._resumed = 0
+        self._last_report = time.monotonic()

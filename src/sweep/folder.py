@@ -1,0 +1,246 @@
+"""The folder of one run, `<out>/<experiment>/<key>/`: its config, environment, log, checkpoint, result and status.
+
+Anyone may read it. Only the process that holds its lock writes to it, and every file is written whole and then renamed.
+"""
+
+import contextlib
+import io
+import time
+import traceback
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from src.config import load_yaml
+from src.errors import EXIT_INTERRUPTED, UserError
+from src.sweep.lock import hold_lock, is_locked
+from src.sweep.run import Run
+from src.sweep.state_file import PREVIOUS, read_state, write_state
+from src.tracking import JsonlLog, read_jsonl
+from src.tracking.files import atomic_write, from_json, remove_temporary_files, to_json
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a run is: "new", "running" (by a live process), "interrupted" (to be continued), "failed" or "done"."""
+
+    state: str
+    step: int | None = None
+    message: str = ""
+    seconds: float = 0.0
+
+
+class Mirror(Protocol):
+    """Where a log is mirrored to (Weights & Biases)."""
+
+    def log(self, step: int, values: dict[str, Any]) -> None: ...
+
+    def finish(self, exit_code: int) -> None: ...
+
+
+class RunFolder:
+    """The files of `run` below `out`. Making the object touches nothing."""
+
+    def __init__(self, out: str | Path, run: Run) -> None:
+        self.run = run
+        self.path = Path(out) / run.experiment / run.key
+        self.mirror: Mirror | None = None
+        self.warnings: list[str] = []
+        self.ended: Status | None = None
+        self._started: float | None = None
+        self._resume_step = -1
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.run.config
+
+    # --- reading: anyone, any time ---
+
+    def status(self) -> Status:
+        """Returns how far the run is. "done" needs a whole result of this very config; "running" needs a live process."""
+        record, problem = _read_record(self.path / "status.json")
+        if problem:
+            return Status("interrupted", message=problem)
+        if record is None:
+            return Status("new")
+        status = Status(record["state"], record.get("step"), record.get("message", ""), record.get("seconds", 0.0))
+        if status.state == "done" and self.result() is None:
+            problem = _read_record(self.path / "result.json")[1] or "result.json is missing or belongs to another run"
+            return Status("interrupted", status.step, problem, status.seconds)
+        if status.state == "running" and not is_locked(self.path):
+            return Status("interrupted", status.step, "was killed", status.seconds)
+        return status
+
+    def result(self) -> dict[str, Any] | None:
+        """Returns what the run gave to `finish`, or None unless it is done, whole, and of this config."""
+        status, record = _read_record(self.path / "status.json")[0], _read_record(self.path / "result.json")[0]
+        if status is None or record is None or status.get("state") != "done" or record.get("key") != self.run.key:
+            return None
+        return record["result"]
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Returns the rows of the log."""
+        return read_jsonl(self.path / "metrics.jsonl")
+
+    def load_arrays(self) -> dict[str, Any] | None:
+        """Returns what `save_arrays` was given (numpy arrays by name), or None."""
+        import numpy as np
+
+        path = self.path / "arrays.npz"
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                return dict(file)
+        except Exception:  # zip, value and OS errors: all mean a torn file
+            raise UserError(f"{path}: torn; delete the folder and run it again") from None
+
+    # --- writing: inside `locked()` and after `start()` ---
+
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Holds the run's lock; see `hold_lock` for what it raises."""
+        return hold_lock(self.path)
+
+    def start(self, environment: dict[str, Any]) -> None:
+        """Begins or continues the run: writes config and environment, and marks it as running."""
+        remove_temporary_files(self.path)
+        config = self.path / "config.yaml"
+        if config.exists() and Run(self.run.experiment, load_yaml(config)).key != self.run.key:
+            raise RuntimeError(
+                f"{config} is not the config that this folder is named after; delete the folder to start again"
+            )
+        atomic_write(config, yaml.safe_dump(_as_lists(self.config), sort_keys=False).encode())
+        atomic_write(self.path / "environment.json", to_json(environment, indent=2).encode())
+        self._started = time.monotonic()
+        self._earlier_seconds = self.status().seconds
+        self._record("running")
+
+    @cached_property
+    def log(self) -> JsonlLog:
+        """The run's log. It holds the rows up to the state that was loaded, and none where none was; so call `load_state` first."""
+        if self._started is None:
+            raise RuntimeError("a folder that was not started is only read: use metrics()")
+        log = JsonlLog(self.path / "metrics.jsonl", self.mirror.log if self.mirror else None)
+        log.rewind(self._resume_step)
+        return log
+
+    def save_state(self, state: dict[str, Any]) -> None:
+        """Writes a checkpoint of tensors and plain values; `state["step"]` is the number of steps done.
+
+        Log the row of a step before saving the state of that step: a resumed run keeps the rows up to its state's step.
+        """
+        step = state["step"]
+        self.log.sync()
+        write_state(self.path, self.run.key, state)
+        self._record("running", step=step)
+
+    def load_state(self) -> dict[str, Any] | None:
+        """Returns the last checkpoint, or None for a fresh start, and takes the log back to it.
+
+        Raises:
+            StateError: there are checkpoints and none can be trusted.
+        """
+        if "log" in self.__dict__:
+            raise RuntimeError("load_state comes before the first use of the log")
+        state, warning = read_state(self.path, self.run.key)
+        if warning:
+            self.warnings.append(f"{warning}; continued from {PREVIOUS}")
+        if state is not None:
+            self._resume_step = state["step"]
+        return state
+
+    def save_arrays(self, **arrays: Any) -> None:
+        """Writes numpy arrays to arrays.npz, in place of what was there."""
+        import numpy as np
+
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **arrays)
+        atomic_write(self.path / "arrays.npz", buffer.getbuffer())
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Ends the run as done. From here on its result is trusted and the run is skipped."""
+        self.log.sync()
+        record = {"experiment": self.run.experiment, "key": self.run.key, "label": self.run.label, "result": result}
+        atomic_write(self.path / "result.json", to_json(record, indent=2).encode())
+        self._record("done")
+        (self.path / PREVIOUS).unlink(missing_ok=True)
+        (self.path / "traceback.txt").unlink(missing_ok=True)
+        self._close(Status("done"), exit_code=0)
+
+    def fail(self, error: BaseException) -> str:
+        """Ends the run as failed, with the traceback of `error`; returns its one-line message.
+
+        A disk too full to note the failure is no second failure: the run then counts as interrupted.
+        """
+        first_line = (str(error).strip().splitlines() or [""])[0]
+        message = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+        with contextlib.suppress(OSError):
+            atomic_write(self.path / "traceback.txt", "".join(traceback.format_exception(error)).encode())
+            self._record("failed", message=message)
+        self._close(Status("failed", message=message), exit_code=1)
+        return message
+
+    def interrupt(self) -> None:
+        """Ends the run for now; it continues from its last checkpoint."""
+        with contextlib.suppress(OSError):
+            self._record("interrupted")
+        self._close(Status("interrupted"), exit_code=EXIT_INTERRUPTED)
+
+    # --- inside ---
+
+    def _close(self, ended: Status, exit_code: int) -> None:
+        self.ended = ended
+        if "log" in self.__dict__:
+            self.log.close()
+        if self.mirror is not None:
+            self.mirror.finish(exit_code)
+
+    def _record(self, state: str, step: int | None = None, message: str = "") -> None:
+        earlier = _read_record(self.path / "status.json")[0] or {}
+        seconds = earlier.get("seconds", 0.0)
+        if self._started is not None:
+            seconds = self._earlier_seconds + time.monotonic() - self._started
+        record = {
+            "state": state,
+            "step": earlier.get("step") if step is None else step,
+            "message": message,
+            "label": self.run.label,
+            "seconds": round(seconds, 3),
+        }
+        atomic_write(self.path / "status.json", to_json(record, indent=2).encode())
+
+
+def _read_record(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """(the content of status.json or result.json, what is wrong with it); (None, "") where there is no such file."""
+    try:
+        record = from_json(path.read_bytes())
+    except FileNotFoundError:
+        return None, ""
+    except ValueError:
+        return None, f"{path.name} is torn"
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    whole = isinstance(record, dict) and ("state" in record or "result" in record)
+    return (record, "") if whole else (None, f"{path.name} is torn")
+
+
+def collect(out: str | Path, experiment: str) -> list[RunFolder]:
+    """Returns the folders of all runs of `experiment` below `out`, by key; damaged configs are a UserError that names the file."""
+    folders = []
+    for config in sorted((Path(out) / experiment).glob("*/config.yaml")):
+        record, _ = _read_record(config.parent / "status.json")
+        run = Run(experiment, load_yaml(config), label=(record or {}).get("label", ""))
+        if run.key != config.parent.name:
+            raise UserError(f"{config}: is not the config that its folder is named after; delete the folder")
+        folders.append(RunFolder(out, run))
+    return folders
+
+
+def _as_lists(value: Any) -> Any:
+    """YAML's safe dump has no tuples."""
+    if isinstance(value, dict):
+        return {key: _as_lists(item) for key, item in value.items()}
+    return [_as_lists(item) for item in value] if isinstance(value, (list, tuple)) else value

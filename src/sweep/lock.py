@@ -1,0 +1,57 @@
+"""A lock on a run's folder that the kernel releases when its holder dies (flock)."""
+
+import contextlib
+import errno
+import fcntl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from src.errors import UserError
+
+_TRIES, _PAUSE = 5, 0.05  # a reader that asks whether a folder is locked holds the lock for a moment
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)
+
+
+class LockedError(Exception):
+    """Another live process works in this run's folder."""
+
+
+@contextlib.contextmanager
+def hold_lock(folder: Path) -> Iterator[None]:
+    """Holds the lock of `folder`, which is made if it is not there.
+
+    Raises:
+        LockedError: another process holds it.
+        UserError: the file system has no locks.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "ab") as file:
+        for _ in range(_TRIES):
+            if _try_lock(file.fileno(), fcntl.LOCK_EX, folder):
+                break
+            time.sleep(_PAUSE)
+        else:
+            raise LockedError(f"{folder} is in use by another sweep")
+        yield
+
+
+def is_locked(folder: Path) -> bool:
+    """Tells whether a live process holds the lock of `folder`."""
+    try:
+        with open(folder / ".lock", "rb") as file:
+            return not _try_lock(file.fileno(), fcntl.LOCK_SH, folder)
+    except FileNotFoundError:
+        return False
+
+
+def _try_lock(descriptor: int, kind: int, folder: Path) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            raise UserError(f"{folder}: this file system has no file locks; choose another folder with --out") from None
+        raise
+    return True

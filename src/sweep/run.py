@@ -1,0 +1,40 @@
+"""One run of a sweep: what is computed, and the key that names it.
+
+The key is a hash of the experiment and its resolved config, so a changed config never meets the results of another one.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from src.config import canonical_json
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*")
+
+
+@dataclass(frozen=True)
+class Run:
+    """An experiment's name (it becomes a folder), its resolved config of plain values, and a short label for people."""
+
+    experiment: str
+    config: dict[str, Any]
+    label: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.experiment):
+            raise ValueError(f"an experiment's name is made of letters, digits and _ . - /, got {self.experiment!r}")
+
+    @property
+    def key(self) -> str:
+        """12 hex digits of the SHA-256 of {config, experiment} as canonical JSON."""
+        text = canonical_json({"experiment": self.experiment, "config": self.config})
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def name(self) -> str:
+        """What messages call the run: its label with its key, or the key alone."""
+        return f"{self.label} [{self.key}]" if self.label else self.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)

@@ -1,0 +1,78 @@
+"""Where a result came from: versions, machine, commit and command line; never the host's name and never a secret."""
+
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("torch", "numpy", "scipy", "numba")
+_SECRET_NAME = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
+_SECRET_VALUE = re.compile(r"[0-9a-fA-F]{32,}|wandb_v\d+_\w+|[A-Za-z0-9_]{40,}")
+_HIDDEN = "***"
+
+
+def environment() -> dict[str, Any]:
+    """Returns a plain dict that is safe to publish beside a result."""
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpu": _cpu_model(),
+        "cpu_count": os.cpu_count(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "git": _git_state(),
+        "command": hide_secrets(sys.argv),
+    }
+
+
+def hide_secrets(words: list[str]) -> list[str]:
+    """Returns the command line with every value hidden that is named like a secret, looks like one, or is one in this environment."""
+    secrets = {value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= 8}
+    hidden = []
+    for word in words:
+        before = hidden[-1] if hidden else ""
+        if before.startswith("-") and "=" not in before and _SECRET_NAME.search(before) and not word.startswith("-"):
+            word = _HIDDEN
+        name, equals, value = word.partition("=")
+        if equals and value and _SECRET_NAME.search(name):
+            word = f"{name}={_HIDDEN}"
+        for secret in secrets:
+            word = word.replace(secret, _HIDDEN)
+        hidden.append(_SECRET_VALUE.sub(_HIDDEN, word))
+    return hidden
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _git_state() -> dict[str, Any] | None:
+    """The commit of this suite and whether tracked files differ from it; None outside a git checkout."""
+    folder = Path(__file__).resolve().parent
+    commit = _git(folder, "rev-parse", "HEAD")
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return None if commit is None or changes is None else {"commit": commit, "dirty": bool(changes)}
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        answer = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

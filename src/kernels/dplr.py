@@ -1,0 +1,145 @@
+"""S4: a diagonal-plus-low-rank SSM, A = Lambda - P P^*, over conjugate pairs: y = 2 Re(C xi).
+
+Source: Gu, Goel and Re, arXiv 2111.00396, and arXiv 2206.11893. A + A^* is negative definite, so the bilinear Abar is a
+contraction and its powers need no correction term. For one half xi of a conjugate pair the low-rank term is real:
+A acts as Lambda xi - sum_r P_r s_r with s_r = 2 Re(P_r^* xi), which is a real matrix of order 2 N on (Re xi, Im xi).
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from src.errors import UserError
+from src.kernels.base import DiscreteSystem, Kernel
+from src.kernels.diagonal_system import DISCRETISATIONS, check_discretisation
+from src.kernels.parameters import MIN_DECAY, complex128, pairs, register
+from src.linalg.nplr import conjugate_halves, nplr
+from src.ops.dense_powers import dense_final_state, dense_kernel
+
+
+class LowRank(NamedTuple):
+    """xi -> d xi + sum_r p_r 2 Re(q_r xi), with input b and output 2 Re(c xi); complex128."""
+
+    d: Tensor  # (H, N)
+    p: Tensor  # (r, H, N)
+    q: Tensor  # (r, H, N)
+    b: Tensor  # (H, N)
+    c: Tensor  # (C, H, N)
+
+
+def bilinear(system: LowRank, dt: Tensor) -> LowRank:
+    """Returns Abar = 2 (1 - h A)^-1 - 1 and Bbar = 2 h (1 - h A)^-1 B, h = dt / 2, by the Woodbury identity; dt (H,).
+
+    With D = 1 / (1 - h d): (1 - h A)^-1 = D + h D p (1 - h 2 Re(q D p))^-1 q D, again diagonal plus low rank.
+    """
+    h = dt.unsqueeze(-1) / 2
+    D = 1 / (1 - h * system.d)
+    Dp, qD = D * system.p, system.q * D
+    r = len(Dp)
+    small = torch.eye(r, dtype=h.dtype, device=h.device) - h.unsqueeze(-1) * _twice_real(system.q, Dp)
+    gain = torch.linalg.inv(small)  # (H, r, r)
+    p = torch.einsum("rhn,hrk->khn", h * Dp, gain.to(Dp.dtype))
+    correction = torch.einsum("khn,hk->hn", p, 2 * (qD * system.b).sum(-1).real.T.to(p.dtype))
+    b = 2 * h * (D * system.b + correction)
+    return LowRank(2 * D - 1, 2 * p, qD, b, system.c)
+
+
+def _twice_real(q: Tensor, p: Tensor) -> Tensor:
+    """Returns 2 Re(q_i p_j), (H, r, r)."""
+    return 2 * torch.einsum("ihn,jhn->hij", q, p).real
+
+
+def real_matrices(system: LowRank) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the real A (H, 2N, 2N), B (H, 2N) and C (C, H, 2N) that act on (Re xi, Im xi)."""
+    d, p, q, b, c = system
+    re, im = torch.diag_embed(d.real), torch.diag_embed(d.imag)
+    A = torch.cat([torch.cat([re, -im], -1), torch.cat([im, re], -1)], -2)
+    columns = torch.cat([p.real, p.imag], -1)
+    rows = 2 * torch.cat([q.real, -q.imag], -1)
+    A = A + torch.einsum("rhi,rhj->hij", columns, rows)
+    return A, torch.cat([b.real, b.imag], -1), 2 * torch.cat([c.real, -c.imag], -1)
+
+
+class DPLRKernel(Kernel):
+    """S4.
+
+    Args:
+        H: number of channels.
+        d_state: real order of the system; N = d_state / 2 conjugate pairs.
+        init: a HiPPO measure, 'legs', 'legt' or 'fourier'.
+        rank: columns of P; None takes the least that the measure allows.
+        disc: 'bilinear' (published) or 'zoh'.
+        options: see `Kernel`.
+    """
+
+    def __init__(
+        self,
+        H: int,
+        d_state: int = 64,
+        *,
+        init: str = "legs",
+        rank: int | None = None,
+        disc: str = "bilinear",
+        generator: torch.Generator | None = None,
+        **options,
+    ):
+        super().__init__(H, generator=generator, **options)
+        if d_state < 2 or d_state % 2:
+            raise UserError(f"d_state counts both members of a conjugate pair and must be even, got {d_state}")
+        self.disc, self.N = check_discretisation(disc, DISCRETISATIONS), d_state // 2
+        half = conjugate_halves(nplr(init, d_state, rank))
+        copies = lambda x: torch.from_numpy(x).expand(self.n_ssm, -1)
+        Lambda = copies(half.Lambda)
+        register(self, "A_real", torch.log((-Lambda.real).clamp(min=MIN_DECAY)), self.lr["A"])
+        register(self, "A_imag", -Lambda.imag, self.lr["A"])
+        register(self, "P", pairs(torch.stack([copies(column) for column in half.P.T])), self.lr["A"])
+        register(self, "B", pairs(copies(half.B)), self.lr["B"])
+        C = torch.randn(self.channels, H, self.N, dtype=torch.complex128, generator=generator)
+        register(self, "C", pairs(C), self.lr["C"], weight_decay=None)
+
+    def continuous(self) -> LowRank:
+        """Returns the continuous system of every channel."""
+        Lambda = -torch.complex(self.A_real.double().exp(), self.A_imag.double())
+        P = self.per_channel(complex128(self.P))
+        return LowRank(self.per_channel(Lambda), -P, P.conj(), self.per_channel(complex128(self.B)), complex128(self.C))
+
+    def _matrices(self, rate: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns the real matrices of one step in the precision of the parameters, at least float32."""
+        dt = self.dt(rate)
+        if self.disc == "bilinear":
+            matrices = real_matrices(bilinear(self.continuous(), dt))
+        else:
+            A, B, C = real_matrices(self.continuous())
+            block = torch.cat([A, B.unsqueeze(-1)], -1) * dt.view(-1, 1, 1)
+            E = torch.matrix_exp(torch.nn.functional.pad(block, (0, 0, 0, 1)))
+            matrices = E[:, :-1, :-1], E[:, :-1, -1], C
+        return tuple(x.to(self._dtype) for x in matrices)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.float64 if self.C.dtype == torch.float64 else torch.float32
+
+    def convolution_kernel(self, L: int, rate: float) -> Tensor:
+        A, B, C = self._matrices(rate)
+        return dense_kernel(A, B.unsqueeze(-1), C.transpose(0, 1), L).squeeze(2).transpose(0, 1)
+
+    def discrete(self, rate: float = 1.0) -> DiscreteSystem:
+        return DiscreteSystem(*self._matrices(rate))
+
+    def default_state(self, *batch: int) -> Tensor:
+        return torch.zeros(*batch, self.H, 2 * self.N, dtype=self._dtype, device=self.C.device)
+
+    def step(self, u: Tensor, state: Tensor, system: DiscreteSystem | None = None) -> tuple[Tensor, Tensor]:
+        A, B, C = system or self.discrete()
+        state = torch.einsum("hij,bhj->bhi", A, state) + B * u.to(B.dtype).unsqueeze(-1)
+        return torch.einsum("chn,bhn->bch", C, state), state
+
+    def forward_state(self, u: Tensor, state: Tensor, rate: float = 1.0) -> Tensor:
+        A, B, _ = self._matrices(rate)
+        return dense_final_state(A, B, u.to(self._dtype), state)
+
+    def response(self, state: Tensor, L: int, rate: float = 1.0) -> Tensor:
+        A, _, C = self._matrices(rate)
+        columns = A @ state.permute(1, 2, 0)
+        return dense_kernel(A, columns, C.transpose(0, 1), L).permute(2, 1, 0, 3)

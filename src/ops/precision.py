@@ -1,0 +1,14 @@
+"""An SSM core is never computed in half precision: length amplifies the rounding of its poles."""
+
+import torch
+from torch import Tensor
+
+
+def full_precision(x: Tensor) -> torch.autocast:
+    """Returns a context in which autocast is off on the device of `x`."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Casts float16 and bfloat16 up to float32; leaves every other dtype alone."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -1,7 +1,7 @@
 """A plain mapping into a frozen dataclass: config keys are the constructor's keywords, and every key is checked.
 
-The dataclass is the schema. Its fields are typed with int, float, bool, str, `X | None`, `int | str`, Literal and lists or tuples of those;
-ranges are checked by its own `__post_init__`.
+The dataclass is the schema. Its fields are typed with int, float, bool, str, `X | None`, `int | str`, Literal and lists or
+tuples of those; ranges are checked by its own `__post_init__`.
 """
 
 import dataclasses
@@ -40,9 +40,8 @@ def build(cls: type[Config], mapping: Mapping[str, Any], where: str = "config") 
         try:
             values[key] = _convert(value, hints[key])
         except _Mismatch:
-            raise UserError(
-                f"{where}: {key} = {value!r} is not {_describe(hints[key])}{_hint(value, hints[key])}"
-            ) from None
+            expected = _describe(hints[key]) + _hint(value, hints[key])
+            raise UserError(f"{where}: {key} = {value!r} is not {expected}") from None
     return cls(**values)
 
 

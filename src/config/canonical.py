@@ -1,4 +1,4 @@
-"""One text for one config: equal configs give equal JSON, whatever their key order and whether 3 is written 3 or 3.0."""
+"""One text for one config: equal configs give equal JSON, whatever their key order, and 3 is 3.0."""
 
 import json
 from typing import Any

@@ -1,6 +1,7 @@
 """YAML in: config files and `key=value` words of the command line, typed alike.
 
-Both go through OmegaConf, whose loader reads `1e-4` as a number (plain YAML 1.1 reads it as text) and refuses a key that is given twice.
+Both go through OmegaConf, whose loader reads `1e-4` as a number (plain YAML 1.1 reads it as text) and refuses a key that
+is given twice.
 """
 
 import re
@@ -33,7 +34,7 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def parse_assignments(words: Iterable[str]) -> dict[str, Any]:
-    """Returns {key: value} for words such as `lr=1e-4`, `N=[32,64]`, `L=N`, `task_name=copy`; values are typed as in YAML.
+    """Returns {key: value} for words such as `lr=1e-4`, `N=[32,64]`, `L=N`, `task_name=copy`, typed as in YAML.
 
     Raises:
         UserError: a word is not `key=value`, its value is not YAML, or a key is given twice.

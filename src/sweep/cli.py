@@ -52,9 +52,7 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, seeds: str = "3", p
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     add = parser.add_argument
-    add(
-        "--device", choices=DEVICES, default="auto", help="where to compute; auto: cuda if there is one (default: auto)"
-    )
+    add("--device", choices=DEVICES, default="auto", help="where to compute (default: auto, cuda if there is one)")
     add(
         "--num_cpus",
         type=positive_int,
@@ -76,11 +74,9 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, seeds: str = "3", p
         "--launcher",
         choices=LAUNCHERS,
         default="process",
-        help="process: this machine; ray: a Ray cluster (RAY_ADDRESS)",
+        help="this machine, or a Ray cluster (RAY_ADDRESS)",
     )
-    add(
-        "--wandb", choices=MODES, default="auto", help="Weights & Biases; auto: online if a key and a network are there"
-    )
+    add("--wandb", choices=MODES, default="auto", help="Weights & Biases; auto: online with a key and a network")
     add("--project_name", default=project_name, metavar="NAME", help="the W&B project (default: %(default)s)")
     add("--as_published", action="store_true", help="behave as the published code does where it differs from its paper")
 
@@ -97,9 +93,7 @@ def seed_list(text: str) -> tuple[int, ...]:
     if re.fullmatch(r"\d+", text) and int(text) >= 1:
         return tuple(range(int(text)))
     if not re.fullmatch(r"\d+(,\d+)*,?", text) or "," not in text:
-        raise argparse.ArgumentTypeError(
-            f"expected a number of seeds (3) or a list of them (0,3,7 or 7,), got '{text}'"
-        )
+        raise argparse.ArgumentTypeError(f"expected how many seeds (3) or which (0,3,7 or 7,), got '{text}'")
     seeds = [int(word) for word in text.rstrip(",").split(",")]
     if len(set(seeds)) < len(seeds):
         raise argparse.ArgumentTypeError(f"a seed is listed twice in '{text}'")

@@ -60,7 +60,7 @@ class RunFolder:
     # --- reading: anyone, any time ---
 
     def status(self) -> Status:
-        """Returns how far the run is. "done" needs a whole result of this very config; "running" needs a live process."""
+        """Returns how far the run is. "done" needs a whole result of this config; "running" needs a live process."""
         record, problem = _read_record(self.path / "status.json")
         if problem:
             return Status("interrupted", message=problem)
@@ -109,9 +109,7 @@ class RunFolder:
         remove_temporary_files(self.path)
         config = self.path / "config.yaml"
         if config.exists() and Run(self.run.experiment, load_yaml(config)).key != self.run.key:
-            raise RuntimeError(
-                f"{config} is not the config that this folder is named after; delete the folder to start again"
-            )
+            raise RuntimeError(f"{config} is not the config that its folder is named after; delete the folder")
         atomic_write(config, yaml.safe_dump(_as_lists(self.config), sort_keys=False).encode())
         atomic_write(self.path / "environment.json", to_json(environment, indent=2).encode())
         self._started = time.monotonic()
@@ -120,7 +118,7 @@ class RunFolder:
 
     @cached_property
     def log(self) -> JsonlLog:
-        """The run's log. It holds the rows up to the state that was loaded, and none where none was; so call `load_state` first."""
+        """The run's log, with the rows up to the state that was loaded (none without one): call `load_state` first."""
         if self._started is None:
             raise RuntimeError("a folder that was not started is only read: use metrics()")
         log = JsonlLog(self.path / "metrics.jsonl", self.mirror.log if self.mirror else None)
@@ -228,13 +226,17 @@ def _read_record(path: Path) -> tuple[dict[str, Any] | None, str]:
 
 
 def collect(out: str | Path, experiment: str) -> list[RunFolder]:
-    """Returns the folders of all runs of `experiment` below `out`, by key; damaged configs are a UserError that names the file."""
+    """Returns the folders of all runs of `experiment` below `out`, by key.
+
+    Raises:
+        UserError: a config was changed or damaged.
+    """
     folders = []
     for config in sorted((Path(out) / experiment).glob("*/config.yaml")):
         record, _ = _read_record(config.parent / "status.json")
         run = Run(experiment, load_yaml(config), label=(record or {}).get("label", ""))
         if run.key != config.parent.name:
-            raise UserError(f"{config}: is not the config that its folder is named after; delete the folder")
+            raise UserError(f"{config} is not the config that its folder is named after; delete the folder")
         folders.append(RunFolder(out, run))
     return folders
 

@@ -1,4 +1,7 @@
-"""One live line on a terminal; elsewhere a plain line at the start, at each further tenth, at most a minute apart, and at the end."""
+"""How a sweep is going, on stderr: one live line on a terminal, a few plain lines elsewhere.
+
+The plain lines come at the start, after each further tenth, after a minute without one, and at the end.
+"""
 
 import sys
 import time

@@ -10,7 +10,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopSignals:
-    """While entered, signals raise the level instead of ending the process. Outside the main thread nothing is changed."""
+    """While entered, signals raise the level instead of ending the process (only in the main thread)."""
 
     def __init__(self) -> None:
         self._level = 0

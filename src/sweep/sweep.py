@@ -39,7 +39,7 @@ class SweepOutcome:
 
     @property
     def exit_code(self) -> int:
-        """0 when every run is done; 75 (try again) when some are left or in another sweep's hands; 1 when some failed."""
+        """0: every run is done; 75 (try again): some are left, or in another sweep's hands; 1: some failed."""
         if self.left or self.locked:
             return EXIT_INTERRUPTED
         return EXIT_FAILED if self.failed else 0
@@ -51,10 +51,13 @@ class SweepOutcome:
         counts += [f"{len(self.left)} left: the same command continues them"] if self.left else []
         counts += [f"{len(self.locked)} in the hands of another sweep"] if self.locked else []
         lines = [", ".join(counts)]
-        lines += [
-            f"  failed: {run.name}: {text} ({RunFolder(out, run).path / 'traceback.txt'})" for run, text in self.failed
-        ]
+        lines += [f"  {describe_failure(out, run, message)}" for run, message in self.failed]
         return "\n".join(lines)
+
+
+def describe_failure(out: str | Path, run: Run, message: str) -> str:
+    """One line: which run, what happened, where its traceback is."""
+    return f"failed: {run.name}: {message} ({RunFolder(out, run).path / 'traceback.txt'})"
 
 
 def run_sweep(
@@ -75,8 +78,9 @@ def run_sweep(
     """Does all runs that are not done and returns how each ended.
 
     Args:
-        work: "package.module:function", called in a worker as `work(folders, control)`; for each folder it ends with `finish` or `fail`, or
-            it raises (`Interrupted` after saving the state when `control.stop()` is true; anything else fails its unfinished runs).
+        work: "package.module:function", called in a worker as `work(folders, control)`. It ends each folder with `finish` or
+            `fail`, or it raises: `Interrupted` after saving the state when `control.stop()` is true; anything else fails
+            the runs that it has not ended.
         workers: worker processes; worker i computes on `devices[i % len(devices)]` (default: all on the CPU).
         steps: the number of steps of a run, for the progress line.
         group: runs of equal value go to one call of `work` together; None gives each run its own.
@@ -145,11 +149,8 @@ class _Ledger:
         self._out = out
         state = plan(runs, out)
         self.outcome = SweepOutcome(skipped=[run for run, _ in state.done])
-        self.messages = [
-            f"{run.name}: {status.message}; it is done again"
-            for run, status in state.interrupted
-            if "torn" in status.message
-        ]
+        torn = [(run, status.message) for run, status in state.interrupted if "torn" in status.message]
+        self.messages = [f"{run.name}: {message}; it is done again" for run, message in torn]
         settled = set(self.outcome.skipped)
         if not retry_failed:
             self.outcome.failed = [(run, status.message) for run, status in state.failed]
@@ -201,14 +202,12 @@ class _Ledger:
         run = self._open.pop(key)
         if state == "failed":
             self.outcome.failed.append((run, text))
-            self._progress.write(f"failed: {run.name}: {text} ({RunFolder(self._out, run).path / 'traceback.txt'})")
+            self._progress.write(describe_failure(self._out, run, text))
         else:
             lists = {"done": "done", "skipped": "done", "interrupted": "left", "locked": "locked"}
             getattr(self.outcome, lists[state]).append(run)
         if state == "locked" and len(self.outcome.locked) == 1:
-            self._progress.write(
-                f"{run.name} is being done by another sweep; left to it (further ones are counted at the end)"
-            )
+            self._progress.write(f"{run.name} is being done by another sweep and is left to it, as are others like it")
         self._progress.count(done=state in ("done", "skipped"), failed=state == "failed")
 
     def _book_loss(self, run: Run, reason: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""What a run leaves behind: its local log (the record), its environment, and a mirror on Weights & Biases when asked for."""
+"""What a run leaves behind: its local log (the record), its environment, and a mirror on Weights & Biases."""
 
 from src.tracking.environment import environment
 from src.tracking.jsonl import JsonlLog, read_jsonl

@@ -1,4 +1,4 @@
-"""The local log of a run: one JSON object a line, appended, never rewritten except to go back to a checkpoint's step."""
+"""The local log of a run: one JSON object a line, only ever appended, except to go back to a checkpoint's step."""
 
 import os
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class JsonlLog:
             self._mirror(step, values)
 
     def rewind(self, step: int) -> None:
-        """Drops the rows after `step`, so that a run resumed from a checkpoint of `step` leaves the rows of an unbroken one."""
+        """Drops the rows after `step`, so that a run resumed from there leaves the rows of an unbroken one."""
         self._file.close()
         lines = self.path.read_bytes().splitlines(keepends=True)
         kept = [line for line in lines if from_json(line)["step"] <= step]

@@ -1,8 +1,7 @@
-"""A work function as small as one can be: a seeded random walk with a checkpoint, and the accidents that the tests need.
+"""A small work function: a seeded random walk with a checkpoint, and the accidents that the tests need.
 
-Accidents stand in the config, so they are part of a run's key: `fail_at`, `nan_at`, `kill_at` (a step), each once a folder unless `always`.
-`wait` is the time a step takes. A file `go` in the folder of the sweep, where `gate` is set, holds the work up after that many steps until
-it is there.
+The accidents stand in the config: `fail_at`, `nan_at`, `kill_at` (a step) happen once in a folder; `wait` is the time a step
+takes; where `gate` is set, the work waits at that step for a file `go` in the sweep's folder.
 """
 
 import os
@@ -55,7 +54,7 @@ def accident(folder: RunFolder, step: int) -> None:
     for kind in ("fail_at", "nan_at", "kill_at"):
         if config.get(kind) == step:
             done = folder.path / f"{kind}.happened"
-            if not done.exists() or config.get("always"):
+            if not done.exists():
                 done.touch()
                 _ACCIDENTS[kind]()
 

@@ -1,7 +1,7 @@
 """A plain mapping into a frozen dataclass: config keys are the constructor's keywords, and every key is checked.
 
-The dataclass is the schema. Its fields are typed with int, float, bool, str, `X | None`, `int | str`, Literal and lists or
-tuples of those; ranges are checked by its own `__post_init__`.
+The dataclass is the schema. Its fields are typed with int, float, bool, str, `X | None`, `int | str`, Literal and lists
+or tuples of those; ranges are checked by its own `__post_init__`.
 """
 
 import dataclasses

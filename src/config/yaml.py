@@ -1,7 +1,7 @@
 """YAML in: config files and `key=value` words of the command line, typed alike.
 
-Both go through OmegaConf, whose loader reads `1e-4` as a number (plain YAML 1.1 reads it as text) and refuses a key that
-is given twice.
+Both go through OmegaConf, whose loader reads `1e-4` as a number (plain YAML 1.1 reads it as text) and refuses a key
+that is given twice.
 """
 
 import re

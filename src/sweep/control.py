@@ -53,7 +53,7 @@ class Control:
         self.flush()
 
     def stop(self) -> bool:
-        """True when the sweep wants to end: save the state and raise `Interrupted`. Cheap; ask after each chunk of steps."""
+        """True when the sweep wants to end: save the state and raise `Interrupted`. Cheap; ask after each chunk."""
         return self._stopped()
 
     def flush(self) -> None:

@@ -22,7 +22,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 def run_in_processes(
     jobs: list[Job], settings: Settings, devices: list[str], threads: int, stop_level: Callable[[], int]
 ) -> Iterator[tuple[Job | None, Message | None]]:
-    """Does the jobs in `len(devices)` workers and yields (job, message) as they come; (None, None) every 0.2 s or sooner.
+    """Does the jobs in `len(devices)` workers and yields (job, message) as they come; (None, None) every 0.2 s or
+    sooner.
 
     Args:
         stop_level: 0: go on; 1: let the workers save their state and stop; 2: kill them.

@@ -78,9 +78,10 @@ def run_sweep(
     """Does all runs that are not done and returns how each ended.
 
     Args:
-        work: "package.module:function", called in a worker as `work(folders, control)`. It ends each folder with `finish` or
-            `fail`, or it raises: `Interrupted` after saving the state when `control.stop()` is true; anything else fails
-            the runs that it has not ended.
+        work: "package.module:function", called in a worker as `work(folders, control)`. It ends each folder with
+        `finish` or
+            `fail`, or it raises: `Interrupted` after saving the state when `control.stop()` is true; anything else
+            fails the runs that it has not ended.
         workers: worker processes; worker i computes on `devices[i % len(devices)]` (default: all on the CPU).
         steps: the number of steps of a run, for the progress line.
         group: runs of equal value go to one call of `work` together; None gives each run its own.

@@ -1,8 +1,9 @@
 """A worker process: it outlives many jobs, because importing torch and loading compiled code takes seconds.
 
-It is started as a fresh interpreter (never forked), so that thread counts are set before torch starts and the user's main
-script is not run again. It talks to its parent over one connection. Ctrl-C is the parent's affair; SIGTERM means: save and
-stop. When the parent is gone, whatever killed it, the work is asked to stop too, and ended a little later if it does not.
+It is started as a fresh interpreter (never forked), so that thread counts are set before torch starts and the user's
+main script is not run again. It talks to its parent over one connection. Ctrl-C is the parent's affair; SIGTERM means:
+save and stop. When the parent is gone, whatever killed it, the work is asked to stop too, and ended a little later if
+it does not.
 """
 
 import contextlib

@@ -29,7 +29,7 @@ def environment() -> dict[str, Any]:
 
 
 def hide_secrets(words: list[str]) -> list[str]:
-    """Returns the command line without values that are named like secrets, look like them, or are some in os.environ."""
+    """Returns the command line without values that are named or look like secrets, or are some in os.environ."""
     secrets = {value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= 8}
     hidden = []
     for word in words:

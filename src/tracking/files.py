@@ -1,7 +1,8 @@
 """Files that are whole or absent, and strict JSON.
 
 A file is written beside its final name, flushed to the disk and renamed: a killed process or a full disk leaves the old
-file. JSON has no NaN and no infinity; they are written as the texts "NaN", "Infinity" and "-Infinity", which are reserved.
+file. JSON has no NaN and no infinity; they are written as the texts "NaN", "Infinity" and "-Infinity", which are
+reserved.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """A small work function: a seeded random walk with a checkpoint, and the accidents that the tests need.
 
-The accidents stand in the config: `fail_at`, `nan_at`, `kill_at` (a step) happen once in a folder; `wait` is the time a step
-takes; where `gate` is set, the work waits at that step for a file `go` in the sweep's folder.
+The accidents stand in the config: `fail_at`, `nan_at`, `kill_at` (a step) happen once in a folder; `wait` is the time a
+step takes; where `gate` is set, the work waits at that step for a file `go` in the sweep's folder.
 """
 
 import os

@@ -4,13 +4,13 @@ Everything follows from A_H + A_H^T = -I - B_H B_H^T. With
 
     rho_n(s) = prod_{j<n} (s - j) / (s + j + 1)
 
-    [(sI - A_H)^-1 B_H]_k = sqrt(2k+1) rho_k(s) / (s + k + 1)                            (resolvent)
-    G_Diag(s) = G_DPLR(s) / (1 + rho_n(s))                 for every C                         (Lemma 1)
-    rho_n(iw) = w / sqrt(w^2 + n^2) exp(i (2 sum_{0<j<n} atan(j/w) + atan(n/w)))   (axis, w > 0)
+    resolvent:  [(sI - A_H)^-1 B_H]_k = sqrt(2k+1) rho_k(s) / (s + k + 1)
+    Lemma 1:    G_Diag(s) = G_DPLR(s) / (1 + rho_n(s)) for every C
+    axis:       rho_n(iw) = w / sqrt(w^2 + n^2) exp(i (2 sum_{0<j<n} atan(j/w) + atan(n/w))) for w > 0
 
-The eigenvalues of A_H^perp are the zeros -1/2 + i w of 1 + rho_n, where all factors have modulus one:
+The eigenvalues of A_H^perp are the zeros -1/2 + iw of 1 + rho_n, where every factor of rho_n has modulus one:
 
-    sum_{j<n} atan((j + 1/2) / w) = (m + 1/2) pi,   m = 0, 1, ..., floor(n/2) - 1                       (poles)
+    poles:      sum_{j<n} atan((j + 1/2) / w) = (m + 1/2) pi,  m = 0, 1, ..., floor(n/2) - 1
 
 so w_m ~ n^2 / ((2m+1) pi), and |G_Diag(iw)| has spikes there: it cannot converge uniformly to G_DPLR (Theorem 2).
 No matrix is formed.

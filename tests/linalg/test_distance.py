@@ -1,4 +1,4 @@
-"""Distances of systems: Theorems 1-3 of P1 = arXiv 2310.01698 with their numbers; independent oracles for both norms."""
+"""Distances of systems: Theorems 1-3 of P1 = arXiv 2310.01698 with their numbers; an oracle for either norm."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""HiPPO-LegS in closed form against dense solves: Lemma 1 and the spikes of P1 = arXiv 2310.01698 with their numbers."""
+"""HiPPO-LegS in closed form against solves: Lemma 1 and the spikes of P1 = arXiv 2310.01698 with their numbers."""
 
 import numpy as np
 import pytest

@@ -43,12 +43,8 @@ class System:
 
     @property
     def poles(self) -> Complex:
-        """Eigenvalues of A, shape (n,), exact for a triangular A: a solver loses those of HiPPO-LegS from n = 32 on."""
-        A = self.A
-        if A.ndim == 1:
-            return A.astype(np.complex128)
-        triangular = not np.triu(A, 1).any() or not np.tril(A, -1).any()
-        return (np.diag(A) if triangular else np.linalg.eigvals(A)).astype(np.complex128)
+        """Eigenvalues of A, shape (n,)."""
+        return np.asarray(self.A if self.A.ndim == 1 else np.linalg.eigvals(self.A), dtype=np.complex128)
 
 
 def dplr_system(n: int, C: Array | None = None) -> System:

@@ -116,7 +116,7 @@ def least_states(phi: np.ndarray, eps: float) -> int:
 
 
 def _least_sign_changes(phi: np.ndarray, eps: float) -> int:
-    """Fewest sign changes within L1 distance eps of phi (t,). cost[s, c]: least price of c changes that end in sign s."""
+    """Fewest sign changes within L1 distance eps of phi (t,). cost[s, c]: least price of c changes, last sign s."""
     cost = np.full((2, sign_changes(phi) + 1), np.inf)
     cost[:, 0] = 0.0
     for value in phi:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from src.errors import EXIT_USAGE, UserError, did_you_mean
 from src.sweep.sweep import LAUNCHERS
-from src.tracking.wandb_run import MODES
+from src.tracking.wandb_choice import MODES
 
 DEVICES = ("auto", "cpu", "cuda")
 

@@ -1,6 +1,7 @@
 """A job in a worker: take the locks of its runs, call the work function, and say truthfully how each run ended."""
 
 import contextlib
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,8 @@ from src.sweep.control import Control, Interrupted, Progress
 from src.sweep.folder import RunFolder
 from src.sweep.lock import LockedError
 from src.sweep.run import Run
-from src.tracking.wandb_run import WandbChoice, open_wandb
+from src.tracking.wandb_choice import WandbChoice
+from src.tracking.wandb_run import WandbRun, open_wandb
 
 Work = Callable[[list[RunFolder], Control], None]
 
@@ -66,6 +68,12 @@ Message = Progress | Outcome | Note | JobEnded | JobLost
 Send = Callable[[Message], None]
 
 
+def load_work(name: str) -> Work:
+    """Returns the function named "package.module:function"."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
 def run_job(work: Work, job: Job, settings: Settings, control: Control, send: Send) -> None:
     """Does the job's runs and sends an Outcome for each; no exception of the work leaves this function."""
     with contextlib.ExitStack() as locks:
@@ -93,12 +101,24 @@ def _claim(folder: RunFolder, locks: contextlib.ExitStack, settings: Settings, s
         if status.state == "failed" and not settings.retry_failed:
             return Outcome(key, "failed", status.message)
         folder.start(settings.environment)
-        folder.mirror = open_wandb(settings.wandb, folder.run, folder.path, lambda text: send(Note(text)))
+        folder.mirror = _open_mirror(folder, settings.wandb, send)
     except LockedError:
         return Outcome(key, "locked")
     except Exception as error:
         return Outcome(key, "failed", folder.fail(error))
     return None
+
+
+def _open_mirror(folder: RunFolder, choice: WandbChoice, send: Send) -> WandbRun | None:
+    run = folder.run
+    return open_wandb(
+        choice,
+        folder.path,
+        name=run.label or run.key,
+        group=run.experiment,
+        config=run.config,
+        warn=lambda text: send(Note(f"{run.name}: {text}")),
+    )
 
 
 def _call(work: Work, folders: list[RunFolder], control: Control, send: Send) -> None:

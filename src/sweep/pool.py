@@ -104,12 +104,10 @@ class _Slot:
 
     def _start(self) -> None:
         ours, theirs = Pipe()
-        path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-        threads = {name: str(self._threads) for name in _THREAD_VARIABLES}
         program = f"from src.sweep.worker import main; main({theirs.fileno()}, {os.getpid()})"
         self._process = subprocess.Popen(
             [sys.executable, "-c", program],
-            env=os.environ | threads | {"PYTHONPATH": path},
+            env=os.environ | worker_environment(self._threads),
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C of the terminal reaches the parent alone, and nothing can prompt
@@ -142,6 +140,12 @@ class _Slot:
             self._failed_starts += 1
             if self._failed_starts == _MAX_FAILED_STARTS:
                 raise RuntimeError(f"workers do not start: {reason}")
+
+
+def worker_environment(threads: int) -> dict[str, str]:
+    """The variables that a worker starts with: thread counts, which torch and numba read once, and where to find us."""
+    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    return dict.fromkeys(_THREAD_VARIABLES, str(threads)) | {"PYTHONPATH": path}
 
 
 def describe_exit(exit_code: int) -> str:

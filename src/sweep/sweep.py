@@ -18,7 +18,7 @@ from src.sweep.progress import ProgressLine
 from src.sweep.run import Run
 from src.sweep.signals import StopSignals
 from src.tracking import environment
-from src.tracking.wandb_run import choose_wandb
+from src.tracking.wandb_choice import choose_wandb
 
 LAUNCHERS = ("process", "ray")
 

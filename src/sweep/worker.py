@@ -7,7 +7,6 @@ it does not.
 """
 
 import contextlib
-import importlib
 import os
 import signal
 import sys
@@ -17,7 +16,7 @@ import traceback
 from multiprocessing.connection import Connection
 
 from src.sweep.control import Control
-from src.sweep.job import Job, JobEnded, Message, Settings, Work, run_job
+from src.sweep.job import Job, JobEnded, Message, Settings, load_work, run_job
 
 ORPHAN_GRACE = 20.0  # seconds between the parent's death and ours, at most
 WATCH_SECONDS = 1.0
@@ -74,12 +73,6 @@ def _serve(connection: Connection, settings: Settings, device: str, stop: Stop) 
         run_job(work, job, settings, Control(device, send, stop), send)
         stop.reset()
         send(JobEnded())
-
-
-def load_work(name: str) -> Work:
-    """Returns the function named "package.module:function"."""
-    module, _, function = name.partition(":")
-    return getattr(importlib.import_module(module), function)
 
 
 def _leave_with_parent(stop: Stop) -> None:

@@ -53,7 +53,7 @@ def test_theorem2_equals_the_binomial_sum(t, eps):
 
 @pytest.mark.parametrize("decay", [0.5, 0.9, 0.99])
 def test_theorem2_survives_cancellation(decay):
-    """High differences of a slow decay are tiny beside its entries; one state of weight 1 gives it: no bound above 1."""
+    """High differences of a slow decay are tiny; one state of weight 1 gives it, so no bound is above 1."""
     phi = decay ** np.arange(64)
     assert bounds.theorem2(phi, 0.0) == pytest.approx(float(slow_theorem2(phi.tolist(), 0.0)), rel=1e-15)
     assert bounds.theorem2(phi, 64 * 2.0**-53) <= 1.0

@@ -1,0 +1,1 @@
+"""Runs as tables and pictures; `python -m src.report <folder>` rebuilds them from the run folders alone."""

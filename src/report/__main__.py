@@ -1,0 +1,33 @@
+"""`python -m src.report <folder> ...`: rebuilds the tables and figures of whatever experiments the folders hold."""
+
+import argparse
+from pathlib import Path
+
+from src.errors import UserError, run_door
+from src.report import theory
+from src.report.collect import experiments
+
+REPORTERS = {theory.PREFIX: theory.report}  # start of an experiment's name -> its report
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prints and writes the reports of all experiments found in the folders; returns the exit code.
+
+    Raises UserError for a folder without runs, or with runs of experiments that no report knows.
+    """
+    parser = argparse.ArgumentParser(prog="python -m src.report", description=__doc__)
+    parser.add_argument("folders", nargs="+", type=Path, help="a sweep's --out, or one experiment's folder below it")
+    folders = parser.parse_args(arguments).folders
+    holds = {folder: list(experiments(folder)) for folder in folders}
+    unknown = sorted({name for names in holds.values() for name in names if not name.startswith(tuple(REPORTERS))})
+    for prefix, report in REPORTERS.items():
+        own = [folder for folder, names in holds.items() if any(name.startswith(prefix) for name in names)]
+        if own:
+            print(report(own))
+    if unknown:
+        raise UserError(f"no report knows these experiments: {', '.join(unknown)}")
+    return 0
+
+
+if __name__ == "__main__":
+    run_door(main)

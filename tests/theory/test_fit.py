@@ -181,7 +181,7 @@ def test_initial_values_depend_on_the_seed_alone():
 def test_initial_radii_and_scales(density, mean):
     theta, _ = initial(40000, True, 0, 0.99, 1e-3, density)
     radius = np.exp(-np.exp(theta[0]))
-    assert 0.99 <= radius.min()
+    assert radius.min() >= 0.99
     assert radius.max() <= 0.9999
     assert radius.mean() == pytest.approx(mean, abs=1e-4)
     assert np.hypot(theta[2], theta[3]).mean() == pytest.approx(1e-3 * math.sqrt(2 / math.pi), rel=0.02)

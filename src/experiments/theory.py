@@ -1,0 +1,283 @@
+"""The theory experiment (P2 = arXiv 2410.14067, Section 4.1, Tables 1 and 2): can a real or complex diagonal SSM learn an impulse response?
+
+`train_theory.py` is the door; `work` is what a sweep's worker calls. A run logs a row about every 1/500 of its steps, saves its state every
+20 seconds, and ends with errors and parameter magnitudes evaluated in float64 from the definition.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.config import build, expand_grid, load_yaml, parse_assignments
+from src.errors import UserError, did_you_mean
+from src.report import theory as report
+from src.sweep import Control, Interrupted, Run, RunFolder, plan, run_sweep
+from src.sweep.cli import SuggestingParser, add_common_arguments, pick_devices, positive_int
+from src.theory.config import TheoryConfig
+from src.theory.fit import Fit, FitState, make_fit, warm_up
+from src.theory.polar import impulse_response, magnitudes
+from src.theory.targets import target
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "theory"
+ROWS = 500  # logged rows of a run
+SAVE_SECONDS = 20.0
+EXAMPLES = (
+    "python train_theory.py --experiment complex",
+    "python train_theory.py --experiment real --seeds 5 --num_cpus 8",
+    "python train_theory.py --experiment complex --num_epochs 20000 --set N=[32,64] task_name=copy",
+    "python train_theory.py --experiment real --as_published --dry_run",
+)
+_NOT_OF_THE_RUN = ("use_wandb", "wandb_project_name")  # published keys that change no number
+
+
+# --- a run ---
+
+
+def work(folders: list[RunFolder], control: Control) -> None:
+    """Trains the runs of `folders`, one on the CPU or several of one shape on a GPU, and ends each with `finish` or `fail`."""
+    trainings = [_Training(folder) for folder in folders]
+    control.resumed(sum(t.state.step for t in trainings))
+    for step in sorted({t.state.step for t in trainings}):  # a batch stands at one step
+        _train([t for t in trainings if t.state.step == step], control)
+
+
+class _Training:
+    """A run's config and state, with the folder they are kept in."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.config = build(TheoryConfig, folder.config, where=str(folder.path))
+        plain = folder.load_state()
+        self.state = FitState.start(self.config) if plain is None else FitState.from_plain(plain)
+        self.seconds = 0.0 if plain is None else float(plain["seconds"])
+
+    def save(self) -> None:
+        self.folder.save_state({**self.state.to_plain(), "seconds": self.seconds})
+
+    def log(self, loss: float) -> None:
+        size, c = magnitudes(self.state.theta, self.state.signs), self.config
+        lr = c.lr * 0.5 * (1 + np.cos(np.pi * (self.state.step - 1) / c.num_epochs))
+        self.folder.log.log(self.state.step, loss=loss, min_loss=self.state.best_loss, lr=float(lr), **asdict(size))
+
+
+def _train(trainings: list[_Training], control: Control) -> None:
+    """Advances the runs together, chunk by chunk; the chunks lie on one grid however often the run is interrupted."""
+    configs = [t.config for t in trainings]
+    epochs, chunk = configs[0].num_epochs, max(1, configs[0].num_epochs // ROWS)
+    fit = make_fit(configs, [t.state for t in trainings], control.device)
+    saved = time.monotonic()
+    while fit.states[0].step < epochs:
+        count = min(chunk - fit.states[0].step % chunk, epochs - fit.states[0].step)
+        started = time.perf_counter()
+        losses = fit.advance(count)
+        seconds = time.perf_counter() - started
+        _record(fit, trainings, losses, seconds)
+        control.advance(count * len(trainings))
+        live = [t for t in trainings if t.folder.ended is None]
+        if not live:
+            return
+        stop = control.stop()
+        if stop or time.monotonic() - saved > SAVE_SECONDS:
+            for training in live:
+                training.save()
+            saved = time.monotonic()
+        if stop:
+            raise Interrupted
+    for training in trainings:
+        if training.folder.ended is None:
+            _finish(training, control.device)
+
+
+def _record(fit: Fit, trainings: list[_Training], losses: np.ndarray, seconds: float) -> None:
+    """Logs the runs that are healthy; ends those whose loss is not a number any more."""
+    for training, state, loss in zip(trainings, fit.states, losses, strict=True):
+        if training.folder.ended is not None:
+            continue
+        training.state = state
+        training.seconds += seconds / len(trainings)
+        if np.isfinite(loss):
+            training.log(float(loss))
+        else:
+            lr = training.config.lr
+            text = f"the loss is {loss} before step {state.step} of {training.config.num_epochs}; lr = {lr:g} is too large?"
+            training.folder.fail(FloatingPointError(text))
+
+
+def _finish(training: _Training, device: str) -> None:
+    """Judges the last and the best parameters in float64 and writes the result."""
+    c, state = training.config, training.state
+    phi = target(c.task_name, c.L, c.seed)
+    last, best = (impulse_response(theta, state.signs, c.L) for theta in (state.theta, state.best_theta))
+    result = {
+        **_errors(last, phi, "loss", "l1", ""),
+        **_errors(best, phi, "min_loss", "l1", "_at_min"),
+        "min_loss_step": state.best_step,
+        **asdict(magnitudes(state.theta, state.signs)),
+        **{f"{k}_at_min": x for k, x in asdict(magnitudes(state.best_theta, state.signs)).items()},
+        "num_parameters": state.theta.size,
+        "steps": c.num_epochs,
+        "seconds": training.seconds,
+        "steps_per_second": c.num_epochs / training.seconds,
+        "backend": "compiled" if device == "cpu" else f"batched torch on {device}",
+    }
+    training.folder.save_arrays(target=phi, response=last, response_at_min=best)
+    training.save()
+    training.folder.finish(result)
+
+
+def _errors(K: np.ndarray, phi: np.ndarray, squared: str, l1: str, suffix: str) -> dict[str, float]:
+    """Squared L2 error (||phi||_2 = 1, so the zero map has 1), and the L1 error as it is and relative to the zero map's."""
+    raw = float(np.abs(K - phi).sum())
+    return {
+        squared: float(((K - phi) ** 2).sum()),
+        f"{l1}{suffix}": raw / float(np.abs(phi).sum()),
+        f"{l1}_raw{suffix}": raw,
+    }
+
+
+# --- the sweep ---
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line of `train_theory.py`; returns its exit code."""
+    args = _parser().parse_args(argv)
+    where = CONFIGS / f"theory_{args.experiment}.yaml"
+    base, axes, wandb = _settings(args, where)
+    experiment = f"theory-{args.experiment}"
+    runs = [_run(experiment, point, args.as_published, str(where)) for point in expand_grid(base, axes)]
+    if args.dry_run:
+        return _dry_run(runs, args)
+    devices = ["cpu"] if args.device == "auto" else pick_devices(args.device)
+    if devices == ["cpu"]:
+        _announced_warm_up()
+    outcome = run_sweep(
+        runs,
+        "src.experiments.theory:work",
+        out=args.out,
+        workers=args.num_cpus if devices == ["cpu"] else len(devices),
+        devices=devices,
+        group=None if devices == ["cpu"] else _shape,
+        steps=lambda run: run.config["num_epochs"],
+        launcher=args.launcher,
+        retry_failed=args.retry_failed,
+        wandb=wandb,
+        wandb_project=args.project_name,
+        threads_per_worker=1 if devices == ["cpu"] else None,
+    )
+    print(outcome.report(args.out))
+    if outcome.done or outcome.skipped:
+        print(report.report(Path(args.out) / experiment))
+    return outcome.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = SuggestingParser(
+        prog="train_theory.py",
+        description="Can a real / complex diagonal SSM learn an impulse response? (arXiv 2410.14067, Tables 1 and 2)",
+        examples=EXAMPLES,
+    )
+    parser.add_argument("--experiment", required=True, choices=("real", "complex"), help="the field of the SSM")
+    add_common_arguments(parser, seeds="3", project_name="TheoreticalSSM")
+    parser.add_argument(
+        "--num_epochs", type=positive_int, metavar="N", help="optimizer steps (default: 500000, as published)"
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="config keys; a swept key takes the value or list given, such as N=256 or N=[32,64]",
+    )
+    return parser
+
+
+def _settings(args: argparse.Namespace, where: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """The config file with the command line's changes: (fixed keys, swept axes, W&B mode)."""
+    base = load_yaml(where)
+    axes = base.pop("sweep", {})
+    axes["seed"] = list(args.seeds)
+    changes = parse_assignments(args.set)
+    if args.num_epochs is not None:
+        if "num_epochs" in changes:
+            raise UserError("num_epochs is given twice: by --num_epochs and by --set")
+        changes["num_epochs"] = args.num_epochs
+    for key, value in changes.items():
+        if key not in base:
+            raise UserError(f"--set {key}: unknown key{did_you_mean(key, base)}")
+        if isinstance(value, list):
+            axes[key] = value
+        else:
+            axes.pop(key, None)
+            base[key] = value
+    wandb = args.wandb if base.pop("use_wandb", True) or args.wandb != "auto" else "disabled"
+    base.pop("wandb_project_name", None)
+    return base, axes, wandb
+
+
+def _run(experiment: str, point: dict[str, Any], as_published: bool, where: str) -> Run:
+    config = build(TheoryConfig, point, where=where)
+    config = config.as_published() if as_published else config
+    field = "complex" if config.complex_option else "real"
+    label = f"{field} {config.task_name} N={config.N} L={config.L} {config.opt} lr={config.lr:g} r_min={config.r_min:g} seed={config.seed}"
+    return Run(experiment, config.plain(), label + ("" if config.zero_grad else " as published"))
+
+
+def _shape(run: Run) -> tuple[Any, ...]:
+    """Runs of one shape can be one batch."""
+    return tuple(run.config[key] for key in ("N", "L", "complex_option", "dtype", "num_epochs"))
+
+
+def _announced_warm_up() -> None:
+    """Compiles in this process so that the workers find the code in the cache; says so when it takes long."""
+    started = time.perf_counter()
+    warm_up()
+    if time.perf_counter() - started > 2:
+        print(f"compiled the CPU loops in {time.perf_counter() - started:.0f} s (kept for later runs)", flush=True)
+
+
+def _dry_run(runs: list[Run], args: argparse.Namespace) -> int:
+    """Prints every run with its state, and an estimate of the time from a short measurement of each shape."""
+    todo = plan(runs, args.out)
+    print("\n".join(todo.lines()))
+    print(f"{len(runs)} runs: {todo.summary()}")
+    pending = [(run, status) for run, status in todo.new + todo.interrupted]
+    if pending:
+        _announced_warm_up()
+        cost = {
+            shape: _seconds_per_step(shape_runs) for shape, shape_runs in _by_shape([run for run, _ in pending]).items()
+        }
+        seconds = sum(cost[_shape(run)] * (run.config["num_epochs"] - (status.step or 0)) for run, status in pending)
+        print(
+            f"about {_duration(seconds / args.num_cpus)} with --num_cpus {args.num_cpus} ({_duration(seconds)} of one core)"
+        )
+    return 0
+
+
+def _by_shape(runs: list[Run]) -> dict[tuple[Any, ...], list[Run]]:
+    shapes: dict[tuple[Any, ...], list[Run]] = {}
+    for run in runs:
+        shapes.setdefault(_shape(run), []).append(run)
+    return shapes
+
+
+def _seconds_per_step(runs: list[Run]) -> float:
+    """Measured on this machine with a few thousand steps of the first of the runs."""
+    config = build(TheoryConfig, runs[0].config)
+    fit = make_fit([config], [FitState.start(config)], "cpu")
+    count = min(2000, config.num_epochs)
+    fit.advance(1)
+    started = time.perf_counter()
+    fit.advance(count)
+    return (time.perf_counter() - started) / count
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,94 @@
+"""The layer map of src/README.md as a test: imports point one way, files stay livable, importing does nothing."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SRC = ROOT / "src"
+
+# package -> packages of src that it may import from (besides itself and `errors`)
+MAY_IMPORT = {
+    "errors": set(),
+    "config": set(),
+    "linalg": {"ops.jit", "report.style"},
+    "ops": {"linalg"},
+    "kernels": {"ops", "linalg", "config"},
+    "layers": {"kernels", "ops", "linalg", "config"},
+    "models": {"layers", "kernels", "ops", "linalg", "config"},
+    "theory": {"ops", "linalg", "config"},
+    "tasks": set(),
+    "dataloaders": {"config"},
+    "tracking": {"config"},
+    "sweep": {"tracking", "config"},
+    "engine": {"tracking", "config", "models", "layers", "kernels", "ops", "linalg"},
+    "report": {"sweep", "tracking", "config", "theory", "linalg"},
+    "bench": {"theory", "models", "layers", "kernels", "ops", "linalg", "tasks", "engine", "tracking", "config"},
+    "experiments": None,  # the top: everything
+}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in SRC.rglob("*.py") if path.name != "__init__.py" or path.parent != SRC)
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of src that the file imports anywhere, without the leading `src.`."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import; write it out from src"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name.removeprefix("src.") for name in names if name.startswith("src.")}
+
+
+def package(path: Path) -> str:
+    return path.relative_to(SRC).parts[0].removesuffix(".py")
+
+
+def test_every_package_has_its_place_in_the_map():
+    assert {package(path) for path in modules()} <= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SRC)))
+def test_imports_point_one_way(path):
+    allowed = MAY_IMPORT[package(path)]
+    if allowed is None:
+        return
+    allowed = allowed | {package(path), "errors"}
+    for name in imported(path):
+        inside = any(name == place or name.startswith(f"{place}.") for place in allowed)
+        assert inside, f"{path.relative_to(ROOT)} imports src.{name}; {package(path)} may import {sorted(allowed)}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SRC)))
+def test_files_and_functions_stay_livable(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 350, "a file of one concept fits in 350 lines"
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree), "a file opens with what it is"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 80, f"{node.name} has more than 80 lines"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SRC)))
+def test_public_functions_are_documented(path):
+    public = [
+        node
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
+    ]
+    missing = [node.name for node in public if not ast.get_docstring(node)]
+    assert not missing, f"without docstring: {missing}"
+
+
+def test_importing_prints_and_does_nothing():
+    code = "import src, src.errors, src.config, src.sweep, src.theory.fit, src.models, src.kernels"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from src.errors import UserError
 from src.kernels.parameters import LearningRate, draw_dt, dt_of, learning_rates, register
-from src.ops.precision import full_precision
 
 
 class DiscreteSystem(NamedTuple):
@@ -25,7 +24,8 @@ class DiscreteSystem(NamedTuple):
 
 
 class Kernel(nn.Module, ABC):
-    """An SSM for each of H channels. Subclasses set N, register their parameters and implement the abstract methods.
+    """An SSM for each of H channels. Subclasses set N, register their parameters and implement the abstract methods,
+    each of them `in_full_precision`.
 
     Args:
         H: number of channels (d_model).
@@ -59,14 +59,9 @@ class Kernel(nn.Module, ABC):
         self.lr = learning_rates(lr)
         register(self, "inv_dt", draw_dt(H, dt_min, dt_max, dt_transform, generator), self.lr["dt"])
 
+    @abstractmethod
     def forward(self, L: int, rate: float = 1.0) -> Tensor:
         """Returns the kernel, (C, H, L), float32 or wider; `rate` scales dt (a signal sampled `rate` times slower)."""
-        with full_precision(self.inv_dt):
-            return self.convolution_kernel(L, rate)
-
-    @abstractmethod
-    def convolution_kernel(self, L: int, rate: float) -> Tensor:
-        """What `forward` returns; called with autocast off."""
 
     @abstractmethod
     def discrete(self, rate: float = 1.0) -> DiscreteSystem:

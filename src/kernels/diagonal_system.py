@@ -10,6 +10,7 @@ from torch import Tensor
 
 from src.errors import UserError, did_you_mean
 from src.kernels.base import DiscreteSystem, Kernel
+from src.ops.precision import in_full_precision
 from src.ops.vandermonde import log_vandermonde, log_vandermonde_transpose
 
 DISCRETISATIONS = ("zoh", "bilinear")
@@ -45,10 +46,12 @@ class DiagonalSystem(Kernel):
         single = self.C.dtype != torch.float64
         return x.to((torch.complex64 if x.is_complex() else torch.float32) if single else x.dtype)
 
-    def convolution_kernel(self, L: int, rate: float) -> Tensor:
+    @in_full_precision
+    def forward(self, L: int, rate: float = 1.0) -> Tensor:
         z, B, C = self.system(rate)
         return log_vandermonde(self._cast(C * B), z, L)
 
+    @in_full_precision
     def discrete(self, rate: float = 1.0) -> DiscreteSystem:
         z, B, C = self.system(rate)
         return DiscreteSystem(*map(self._cast, (z.exp(), B, C)))
@@ -57,16 +60,19 @@ class DiagonalSystem(Kernel):
         like = self._cast(self.system(1.0)[0].detach())
         return like.new_zeros(*batch, self.H, self.N)
 
+    @in_full_precision
     def step(self, u: Tensor, state: Tensor, system: DiscreteSystem | None = None) -> tuple[Tensor, Tensor]:
         A, B, C = system or self.discrete()
         with_input = A * state + B * u.to(B.real.dtype).unsqueeze(-1)
         return torch.real((C * with_input.unsqueeze(1)).sum(-1)), with_input
 
+    @in_full_precision
     def forward_state(self, u: Tensor, state: Tensor, rate: float = 1.0) -> Tensor:
         z, B, _ = self.system(rate)
         driven = self._cast(B) * log_vandermonde_transpose(self._cast(u.double()).flip(-1), z)
         return self._cast((z * u.shape[-1]).exp()) * state + driven
 
+    @in_full_precision
     def response(self, state: Tensor, L: int, rate: float = 1.0) -> Tensor:
         z, _, C = self.system(rate)
         return log_vandermonde(self._cast(C * z.exp()) * state.unsqueeze(1), z, L)

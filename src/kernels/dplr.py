@@ -16,9 +16,11 @@ from src.kernels.diagonal_system import DISCRETISATIONS, check_discretisation
 from src.kernels.parameters import MIN_DECAY, complex128, pairs, register
 from src.linalg.nplr import conjugate_halves, nplr
 from src.ops.dense_powers import dense_final_state, dense_kernel
+from src.ops.low_rank_powers import LowRankSystem, low_rank_kernel
+from src.ops.precision import in_full_precision
 
 
-class LowRank(NamedTuple):
+class ConjugateHalf(NamedTuple):
     """xi -> d xi + sum_r p_r 2 Re(q_r xi), with input b and output 2 Re(c xi); complex128."""
 
     d: Tensor  # (H, N)
@@ -28,7 +30,7 @@ class LowRank(NamedTuple):
     c: Tensor  # (C, H, N)
 
 
-def bilinear(system: LowRank, dt: Tensor) -> LowRank:
+def bilinear(system: ConjugateHalf, dt: Tensor) -> ConjugateHalf:
     """Returns Abar = 2 (1 - h A)^-1 - 1 and Bbar = 2 h (1 - h A)^-1 B, h = dt / 2, by the Woodbury identity; dt (H,).
 
     With D = 1 / (1 - h d): (1 - h A)^-1 = D + h D p (1 - h 2 Re(q D p))^-1 q D, again diagonal plus low rank.
@@ -36,29 +38,27 @@ def bilinear(system: LowRank, dt: Tensor) -> LowRank:
     h = dt.unsqueeze(-1) / 2
     D = 1 / (1 - h * system.d)
     Dp, qD = D * system.p, system.q * D
-    r = len(Dp)
-    small = torch.eye(r, dtype=h.dtype, device=h.device) - h.unsqueeze(-1) * _twice_real(system.q, Dp)
-    gain = torch.linalg.inv(small)  # (H, r, r)
-    p = torch.einsum("rhn,hrk->khn", h * Dp, gain.to(Dp.dtype))
-    correction = torch.einsum("khn,hk->hn", p, 2 * (qD * system.b).sum(-1).real.T.to(p.dtype))
-    b = 2 * h * (D * system.b + correction)
-    return LowRank(2 * D - 1, 2 * p, qD, b, system.c)
+    overlap = 2 * torch.einsum("ihn,jhn->hij", system.q, Dp).real
+    small = torch.eye(len(Dp), dtype=h.dtype, device=h.device) - h.unsqueeze(-1) * overlap
+    p = torch.einsum("rhn,hrk->khn", h * Dp, torch.linalg.inv(small).to(Dp.dtype))
+    through = 2 * (qD * system.b).sum(-1).real
+    b = 2 * h * (D * system.b + (p * through.unsqueeze(-1)).sum(0))
+    return ConjugateHalf(2 * D - 1, 2 * p, qD, b, system.c)
 
 
-def _twice_real(q: Tensor, p: Tensor) -> Tensor:
-    """Returns 2 Re(q_i p_j), (H, r, r)."""
-    return 2 * torch.einsum("ihn,jhn->hij", q, p).real
-
-
-def real_matrices(system: LowRank) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns the real A (H, 2N, 2N), B (H, 2N) and C (C, H, 2N) that act on (Re xi, Im xi)."""
+def real_coordinates(system: ConjugateHalf) -> tuple[LowRankSystem, Tensor]:
+    """Returns the system on (Re xi, Im xi), order n = 2 N, and its output rows (H, C, n)."""
     d, p, q, b, c = system
-    re, im = torch.diag_embed(d.real), torch.diag_embed(d.imag)
-    A = torch.cat([torch.cat([re, -im], -1), torch.cat([im, re], -1)], -2)
-    columns = torch.cat([p.real, p.imag], -1)
-    rows = 2 * torch.cat([q.real, -q.imag], -1)
-    A = A + torch.einsum("rhi,rhj->hij", columns, rows)
-    return A, torch.cat([b.real, b.imag], -1), 2 * torch.cat([c.real, -c.imag], -1)
+    column = lambda z: torch.cat([z.real, z.imag], -1)
+    row = lambda z: 2 * torch.cat([z.real, -z.imag], -1)
+    by_channel = lambda x: x.transpose(0, 1)
+    return LowRankSystem(column(d), by_channel(column(p)), by_channel(row(q)), column(b)), by_channel(row(c))
+
+
+def dense_matrix(system: LowRankSystem) -> Tensor:
+    """Returns D + sum_r p_r q_r as real matrices (H, n, n)."""
+    re, im = (torch.diag_embed(x) for x in system.d.chunk(2, -1))
+    return torch.cat([torch.cat([re, -im], -1), torch.cat([im, re], -1)], -2) + system.p.mT @ system.q
 
 
 class DPLRKernel(Kernel):
@@ -98,48 +98,57 @@ class DPLRKernel(Kernel):
         C = torch.randn(self.channels, H, self.N, dtype=torch.complex128, generator=generator)
         register(self, "C", pairs(C), self.lr["C"], weight_decay=None)
 
-    def continuous(self) -> LowRank:
-        """Returns the continuous system of every channel."""
+    def continuous(self) -> ConjugateHalf:
+        """Returns x' = A x + B u for every channel."""
         Lambda = -torch.complex(self.A_real.double().exp(), self.A_imag.double())
-        P = self.per_channel(complex128(self.P))
-        return LowRank(self.per_channel(Lambda), -P, P.conj(), self.per_channel(complex128(self.B)), complex128(self.C))
+        P, B, C = (complex128(x) for x in (self.P, self.B, self.C))
+        P = self.per_channel(P)
+        return ConjugateHalf(self.per_channel(Lambda), -P, P.conj(), self.per_channel(B), C)
 
     def _matrices(self, rate: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns the real matrices of one step in the precision of the parameters, at least float32."""
+        """Returns A (H, n, n), B (H, n) and C (H, C, n) of one step in real coordinates, float64."""
         dt = self.dt(rate)
         if self.disc == "bilinear":
-            matrices = real_matrices(bilinear(self.continuous(), dt))
-        else:
-            A, B, C = real_matrices(self.continuous())
-            block = torch.cat([A, B.unsqueeze(-1)], -1) * dt.view(-1, 1, 1)
-            E = torch.matrix_exp(torch.nn.functional.pad(block, (0, 0, 0, 1)))
-            matrices = E[:, :-1, :-1], E[:, :-1, -1], C
-        return tuple(x.to(self._dtype) for x in matrices)
+            system, C = real_coordinates(bilinear(self.continuous(), dt))
+            return dense_matrix(system), system.B, C
+        system, C = real_coordinates(self.continuous())
+        block = torch.cat([dense_matrix(system), system.B.unsqueeze(-1)], -1) * dt.view(-1, 1, 1)
+        E = torch.matrix_exp(torch.nn.functional.pad(block, (0, 0, 0, 1)))
+        return E[:, :-1, :-1], E[:, :-1, -1], C
 
     @property
     def _dtype(self) -> torch.dtype:
         return torch.float64 if self.C.dtype == torch.float64 else torch.float32
 
-    def convolution_kernel(self, L: int, rate: float) -> Tensor:
+    @in_full_precision
+    def forward(self, L: int, rate: float = 1.0) -> Tensor:
+        if self.disc == "bilinear" and not self.C.is_cuda:
+            system, C = real_coordinates(bilinear(self.continuous(), self.dt(rate)))
+            return low_rank_kernel(system, C.to(self._dtype), L).transpose(0, 1)
         A, B, C = self._matrices(rate)
-        return dense_kernel(A, B.unsqueeze(-1), C.transpose(0, 1), L).squeeze(2).transpose(0, 1)
+        return dense_kernel(A, B.unsqueeze(-1), C, L).squeeze(2).transpose(0, 1).to(self._dtype)
 
+    @in_full_precision
     def discrete(self, rate: float = 1.0) -> DiscreteSystem:
-        return DiscreteSystem(*self._matrices(rate))
+        A, B, C = (x.to(self._dtype) for x in self._matrices(rate))
+        return DiscreteSystem(A, B, C.transpose(0, 1))
 
     def default_state(self, *batch: int) -> Tensor:
         return torch.zeros(*batch, self.H, 2 * self.N, dtype=self._dtype, device=self.C.device)
 
+    @in_full_precision
     def step(self, u: Tensor, state: Tensor, system: DiscreteSystem | None = None) -> tuple[Tensor, Tensor]:
         A, B, C = system or self.discrete()
         state = torch.einsum("hij,bhj->bhi", A, state) + B * u.to(B.dtype).unsqueeze(-1)
         return torch.einsum("chn,bhn->bch", C, state), state
 
+    @in_full_precision
     def forward_state(self, u: Tensor, state: Tensor, rate: float = 1.0) -> Tensor:
         A, B, _ = self._matrices(rate)
-        return dense_final_state(A, B, u.to(self._dtype), state)
+        return dense_final_state(A, B, u.double(), state.double()).to(self._dtype)
 
+    @in_full_precision
     def response(self, state: Tensor, L: int, rate: float = 1.0) -> Tensor:
         A, _, C = self._matrices(rate)
-        columns = A @ state.permute(1, 2, 0)
-        return dense_kernel(A, columns, C.transpose(0, 1), L).permute(2, 1, 0, 3)
+        columns = A @ state.double().permute(1, 2, 0)
+        return dense_kernel(A, columns, C, L).permute(2, 1, 0, 3).to(self._dtype)

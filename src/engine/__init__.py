@@ -1,0 +1,43 @@
+"""One plain training loop for every script: `fit` advances a `TrainState` through `Batches` towards an objective."""
+
+from src.engine.batches import Batches, DatasetBatches, GeneratedBatches, TensorBatches
+from src.engine.device import choose_device, describe_device
+from src.engine.ema import Ema
+from src.engine.evaluate import Evaluation, class_measures, classification, token_measures
+from src.engine.loop import FitResult, Plan, fit
+from src.engine.optim import group_table, make_optimizer, parameter_groups
+from src.engine.schedule import make_schedule
+from src.engine.state import TrainState
+from src.engine.stop import Stopped, stop_on_signals
+from src.engine.store import FileStore, MemoryStore, RunStore, run_ports
+from src.engine.tally import Ratio, Tally
+
+__all__ = [
+    "Batches",
+    "DatasetBatches",
+    "Ema",
+    "Evaluation",
+    "FileStore",
+    "FitResult",
+    "GeneratedBatches",
+    "MemoryStore",
+    "Plan",
+    "Ratio",
+    "RunStore",
+    "Stopped",
+    "Tally",
+    "TensorBatches",
+    "TrainState",
+    "choose_device",
+    "class_measures",
+    "classification",
+    "describe_device",
+    "fit",
+    "group_table",
+    "make_optimizer",
+    "make_schedule",
+    "parameter_groups",
+    "run_ports",
+    "stop_on_signals",
+    "token_measures",
+]

@@ -1,0 +1,36 @@
+"""Where a run computes: "auto" takes a CUDA device when there is one that works, and says so in one line."""
+
+import os
+
+import torch
+
+from src.errors import UserError, did_you_mean
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Returns the device for "auto", "cpu", "cuda" or "cuda:<i>"; under torchrun "auto" and "cuda" mean this process's own GPU.
+
+    Raises:
+        UserError: an unknown name, or a CUDA device that is not there.
+    """
+    kind, _, index = name.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (index and (kind != "cuda" or not index.isdigit())):
+        raise UserError(f"unknown device '{name}'{did_you_mean(name, ('auto', 'cpu', 'cuda'))}")
+    if kind == "cpu" or (kind == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        build = f"this torch ({torch.__version__}) sees no CUDA device"
+        raise UserError(f"device '{name}': {build}; use device=cpu, or install a CUDA build of torch")
+    number = int(index or os.environ.get("LOCAL_RANK", 0))
+    if number >= torch.cuda.device_count():
+        raise UserError(f"device '{name}': there are {torch.cuda.device_count()} CUDA devices, counted from 0")
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
+
+
+def describe_device(device: torch.device) -> str:
+    """Returns the line that a run prints about its device."""
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        return f"device: {device} ({properties.name}, {properties.total_memory / 2**30:.0f} GiB)"
+    return f"device: cpu ({torch.get_num_threads()} threads)"

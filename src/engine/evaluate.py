@@ -1,0 +1,93 @@
+"""Objectives (what one batch measures) and evaluations (what a whole set measures).
+
+An objective is any function (model, batch) -> {name: Ratio}; its "loss" is what training minimises. An evaluation is any function
+model -> {name: float}. Several can run after every epoch: clean and noisy test sets are two evaluations of one model.
+"""
+
+import contextlib
+import itertools
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from src.engine.batches import Batch, Batches, to_device
+from src.engine.distributed import same_buffers
+from src.engine.limits import limited
+from src.engine.precision import Precision, autocast
+from src.engine.tally import Measures, Ratio, Tally
+
+Objective = Callable[[nn.Module, Batch], Measures]
+Evaluator = Callable[[nn.Module], dict[str, float]]
+
+
+def classification(model: nn.Module, batch: tuple[Tensor, ...]) -> Measures:
+    """Cross-entropy and accuracy of one class a sample; batch = (*inputs, target (B,)), model(*inputs) gives (B, classes)."""
+    *inputs, target = batch
+    return class_measures(model(*inputs), target)
+
+
+def class_measures(logits: Tensor, target: Tensor) -> Measures:
+    """Loss and accuracy for logits (B, classes) and target (B,)."""
+    loss = F.cross_entropy(logits.float(), target, reduction="sum")
+    return {"loss": Ratio(loss, len(target)), "accuracy": Ratio((logits.argmax(-1) == target).sum(), len(target))}
+
+
+def token_measures(logits: Tensor, target: Tensor, mask: Tensor | None = None) -> Measures:
+    """Loss and accuracy a token, and the share of sequences with every token right, over the tokens where mask is True.
+
+    Args:
+        logits: (B, L, classes).
+        target: (B, L).
+        mask: (B, L) bool; None is all tokens. A sequence without a token is not counted.
+    """
+    mask = torch.ones_like(target, dtype=torch.bool) if mask is None else mask
+    losses = F.cross_entropy(logits.float().transpose(1, 2), target, reduction="none")
+    right = (logits.argmax(-1) == target) & mask
+    has_tokens = mask.any(1)
+    all_right = (right == mask).all(1) & has_tokens
+    tokens = mask.sum()
+    return {
+        "loss": Ratio(torch.where(mask, losses, 0.0).sum(), tokens),
+        "accuracy": Ratio(right.sum(), tokens),
+        "sequence_accuracy": Ratio(all_right.sum(), has_tokens.sum()),
+    }
+
+
+class Evaluation:
+    """The means of an objective over a set, in evaluation mode and without gradients, exact over unequal batches and processes.
+
+    Args:
+        batches: one unshuffled pass; under torchrun each process sees its own share.
+        around: context held while the model is evaluated, made from the model: hooks that add noise, for example.
+        limit: share (float) or number (int) of the batches.
+    """
+
+    def __init__(
+        self,
+        batches: Batches,
+        objective: Objective,
+        device: torch.device,
+        precision: Precision = "fp32",
+        around: Callable[[nn.Module], AbstractContextManager] = lambda model: contextlib.nullcontext(),
+        limit: float | int = 1.0,
+    ) -> None:
+        self._batches, self._objective, self._device, self._precision = batches, objective, device, precision
+        self._around, self._n_batches = around, limited(len(batches), limit)
+
+    @torch.no_grad()
+    def __call__(self, model: nn.Module) -> dict[str, float]:
+        tally = Tally()
+        was_training = model.training
+        model.eval()
+        same_buffers(model)
+        try:
+            with self._around(model):
+                for batch in itertools.islice(self._batches.iterate(), self._n_batches):
+                    with autocast(self._device, self._precision):
+                        tally.add(self._objective(model, to_device(batch, self._device)))
+        finally:
+            model.train(was_training)
+        return tally.means()

@@ -1,0 +1,105 @@
+"""All that a training run is at one moment; what is not in here is a function of the config and of the step."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from src.engine import distributed
+from src.engine.checkpoint import load_weights
+from src.engine.ema import Ema
+from src.engine.rng import rng_state, set_rng_state
+from src.engine.schedule import Constant, Schedule
+from src.engine.tally import Tally
+from src.errors import UserError
+
+_PLAIN = ("step", "epoch", "batch", "finished", "best", "best_epoch", "row")
+
+
+@dataclass
+class TrainState:
+    """The state that `fit` advances.
+
+    Attributes:
+        step: updates done.
+        epoch: epochs done.
+        batch: batches of the running epoch done, in this process.
+        finished: training is over; only the final tests are left.
+        best, best_epoch: the best value of the monitored metric and its epoch (counted from 1).
+        row: what was logged at the end of the last epoch.
+        window, epoch_tally: training metrics since the last row of steps, and since the start of the epoch.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule = field(default_factory=Constant)
+    ema: Ema | None = None
+    scaler: torch.amp.GradScaler | None = None
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    finished: bool = False
+    best: float | None = None
+    best_epoch: int | None = None
+    row: dict[str, float] = field(default_factory=dict)
+    window: Tally = field(default_factory=Tally)
+    epoch_tally: Tally = field(default_factory=Tally)
+
+    def set_rates(self) -> float:
+        """Sets the learning rate of every group for the coming step; returns the first group's."""
+        t = self.step if self.schedule.interval == "step" else self.epoch
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.rate(group["initial_lr"], t)
+        return self.optimizer.param_groups[0]["lr"]
+
+    def weights(self) -> dict[str, Tensor]:
+        """Returns a copy of what is evaluated: the model's tensors, averaged where there is a moving average."""
+        averages = self.ema.state_dict() if self.ema else {}
+        return {name: tensor.detach().clone() for name, tensor in (self.model.state_dict() | averages).items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns tensors and plain values; every process must ask, as each has its own random state."""
+        return {
+            **{name: getattr(self, name) for name in _PLAIN},
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "ema": self.ema.state_dict() if self.ema else {},
+            "scaler": self.scaler.state_dict() if self.scaler else {},
+            "processes": distributed.gather(self._of_this_process()),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues from what `state_dict` returned.
+
+        Raises:
+            UserError: another model's state, or one written by another number of processes.
+        """
+        processes = state["processes"]
+        if len(processes) != distributed.world_size():
+            raise UserError(
+                f"the checkpoint was written by {len(processes)} processes and this run has {distributed.world_size()}; "
+                f"start as many as before"
+            )
+        load_weights(self.model, state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        if self.ema:
+            self.ema.load_state_dict(state["ema"])
+        if self.scaler:
+            self.scaler.load_state_dict(state["scaler"])
+        for name in _PLAIN:
+            setattr(self, name, state[name])
+        own = processes[distributed.rank()]
+        device = next(self.model.parameters()).device
+        self.window.load_state_dict(own["window"], device)
+        self.epoch_tally.load_state_dict(own["epoch_tally"], device)
+        set_rng_state(own["rng"])
+
+    def _of_this_process(self) -> dict[str, Any]:
+        return {
+            "rng": rng_state(),
+            "window": self.window.state_dict(),
+            "epoch_tally": self.epoch_tally.state_dict(),
+        }

@@ -1,0 +1,111 @@
+"""A run that is killed and started again ends with the same bits as one that was not."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from src.engine import FileStore, MemoryStore, Stopped
+from src.errors import EXIT_INTERRUPTED
+from tests.engine.small import fingerprint, full_run, rows_without_times
+
+N_STEPS = 24
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_at(step: int):
+    """An `advance` that ends the process, as far as it can be had inside one, right after that step."""
+    done = 0
+
+    def advance(n_steps: int) -> None:
+        nonlocal done
+        done += n_steps
+        if done == step:
+            raise Killed
+
+    return advance
+
+
+@pytest.fixture(scope="module")
+def unbroken() -> str:
+    return fingerprint(*full_run())
+
+
+@pytest.mark.parametrize("step", [1, 2, 4, 6, 7, 13, 23, 24])
+def test_killed_after_any_step_and_resumed_equals_unbroken(unbroken, tmp_path, step):
+    with pytest.raises(Killed):
+        full_run(store=FileStore(tmp_path, "a"), advance=kill_at(step))
+    found = []
+    state, result = full_run(store=FileStore(tmp_path, "a"), resumed=found.append)
+    assert found == ([step - 1 - (step - 1) % 3] if step > 3 else [])
+    assert fingerprint(state, result) == unbroken
+
+
+def test_killed_again_and_again(unbroken, tmp_path):
+    for _ in range(5):
+        with pytest.raises(Killed):
+            full_run(store=FileStore(tmp_path, "a"), advance=kill_at(5))
+    assert fingerprint(*full_run(store=FileStore(tmp_path, "a"))) == unbroken
+
+
+def test_a_run_that_was_finished_is_not_trained_again(unbroken, tmp_path):
+    full_run(store=FileStore(tmp_path, "a"))
+    assert fingerprint(*full_run(store=FileStore(tmp_path, "a"), advance=kill_at(1))) == unbroken
+
+
+def test_without_a_saved_random_state_the_end_would_differ(unbroken, tmp_path):
+    """The test above can fail: dropout does matter."""
+    with pytest.raises(Killed):
+        full_run(store=FileStore(tmp_path, "a"), advance=kill_at(8))
+    store = FileStore(tmp_path, "a")
+    saved = store.load()
+    saved["processes"][0]["rng"]["torch"] = torch.Generator().manual_seed(99).get_state()
+    store.save(saved)
+    assert fingerprint(*full_run(store=FileStore(tmp_path, "a"))) != unbroken
+
+
+def test_logging_and_saving_change_nothing(unbroken):
+    assert fingerprint(*full_run(store=MemoryStore(), log=lambda step, **values: None)) == unbroken
+
+
+def test_stop_saves_the_state_of_this_very_step(unbroken, tmp_path):
+    asked = iter([False] * 7 + [True])  # after each step, and after the first epoch
+    with pytest.raises(Stopped, match="step 7"):
+        full_run(store=FileStore(tmp_path, "a"), stop=lambda: next(asked))
+    assert FileStore(tmp_path, "a").load()["step"] == 7
+    assert fingerprint(*full_run(store=FileStore(tmp_path, "a"))) == unbroken
+
+
+def launch(folder, delay: float) -> subprocess.Popen:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "tests.engine.small", str(folder), str(delay)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+
+
+def end_after(process: subprocess.Popen, n_steps: int, signum: int) -> int:
+    for _ in range(n_steps):
+        assert process.stdout.readline() == "step\n"
+    process.send_signal(signum)
+    process.stdout.read()
+    return process.wait(timeout=60)
+
+
+def test_sigkill_and_sigterm_of_a_real_process(tmp_path):
+    """One process unbroken; another killed by SIGKILL, then stopped by SIGTERM, then finished: same bits, same log."""
+    broken, whole = tmp_path / "broken", tmp_path / "whole"
+    broken.mkdir()
+    whole.mkdir()
+    unbroken = launch(whole, 0.0)
+    assert end_after(launch(broken, 0.05), 8, signal.SIGKILL) == -signal.SIGKILL
+    assert end_after(launch(broken, 0.05), 5, signal.SIGTERM) == EXIT_INTERRUPTED
+    finished, _ = launch(broken, 0.0).communicate(timeout=60)
+    expected, _ = unbroken.communicate(timeout=60)
+    assert finished.splitlines()[-1] == expected.splitlines()[-1]
+    assert finished.count("step") < N_STEPS == expected.count("step")
+    assert rows_without_times(broken / "log.jsonl") == rows_without_times(whole / "log.jsonl")

@@ -1,0 +1,104 @@
+"""Sequential CIFAR-10 (Krizhevsky 2009): 32 x 32 images read pixel after pixel, L = 1024, 10 classes; the Image task of LRA when grey.
+
+Read from the binary release: records of one label byte and 3,072 pixel bytes (red, green and blue planes); nothing is unpickled.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.dataloaders.base import Splits, check_fraction, split_train
+from src.dataloaders.images import ImageSequences, Scaling
+from src.dataloaders.root import find_folder
+from src.errors import UserError
+
+NAME = "cifar"
+FOLDER = "cifar-10-batches-bin"
+TRAIN_FILES, TEST_FILES = tuple(f"data_batch_{i}.bin" for i in range(1, 6)), ("test_batch.bin",)
+RECORD, PER_FILE, PLANE = 3073, 10_000, 1024
+GREY = Scaling((122.6 / 255,), (61.0 / 255,))
+COLOUR = Scaling((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+LUMA = (19595, 38470, 7471)  # ITU-R 601 weights of red, green, blue in units of 2**-16
+
+
+@dataclass(frozen=True)
+class Options:
+    """grayscale: one channel; tokenize: grey levels as 256 tokens; augment: random crops and mirror images in training."""
+
+    data_dir: str | None = None
+    grayscale: bool = False
+    tokenize: bool = False
+    augment: bool = False
+    val_split: float = 0.1
+    seed: int = 42
+
+    def __post_init__(self):
+        check_fraction(val_split=self.val_split)
+        if self.tokenize and not self.grayscale:
+            raise UserError("dataset.tokenize needs dataset.grayscale=true: only one channel can be read as tokens")
+
+
+def load(options: Options) -> Splits:
+    """Returns 45,000 / 5,000 / 10,000 images with the default options."""
+    folder = find(options.data_dir)
+    scaling = None if options.tokenize else GREY if options.grayscale else COLOUR
+    known, test = (
+        ImageSequences(to_grey(pixels) if options.grayscale else pixels, labels, scaling)
+        for pixels, labels in (read(folder, TRAIN_FILES), read(folder, TEST_FILES))
+    )
+    train, val = split_train(known, options.val_split, options.seed)
+    if options.augment:
+        train.dataset = known.augmented()
+    return Splits(
+        train=train,
+        val=val,
+        test=test,
+        n_classes=10,
+        l_max=PLANE,
+        d_input=None if options.tokenize else len(scaling.mean),
+        vocabulary=tuple(map(str, range(256))) if options.tokenize else None,
+        note=f"validation: {len(val):,} of the training images, seed {options.seed}",
+    )
+
+
+def find(data_dir: str | None = None) -> Path:
+    """Returns the folder of the binary files."""
+    return find_folder(NAME, data_dir, (FOLDER, f"cifar/{FOLDER}"), (*TRAIN_FILES, *TEST_FILES))
+
+
+def read(folder: Path, files: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """Returns pixels (N, 1024, 3) uint8 and labels (N,) int64.
+
+    Raises:
+        UserError: a file is missing, does not consist of whole records, or holds a label above 9.
+    """
+    records = np.concatenate([_records(folder / file) for file in files])
+    pixels = records[:, 1:].reshape(-1, 3, PLANE).transpose(0, 2, 1)
+    return torch.from_numpy(np.ascontiguousarray(pixels)), torch.from_numpy(records[:, 0].astype(np.int64))
+
+
+def _records(path: Path) -> np.ndarray:
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; run `python -m src.dataloaders prepare {NAME}`") from None
+    if data.size == 0 or data.size % RECORD:
+        raise UserError(f"{path}: {data.size} bytes are not whole records of {RECORD}; prepare the set again")
+    records = data.reshape(-1, RECORD)
+    if records[:, 0].max() > 9:
+        raise UserError(f"{path}: a label above 9; this is not CIFAR-10's binary release")
+    return records
+
+
+def to_grey(pixels: Tensor) -> Tensor:
+    """(N, L, 3) uint8 to (N, L, 1) by ITU-R 601 in fixed point, rounded: the rule of Pillow, thus of torchvision."""
+    grey = torch.empty(*pixels.shape[:2], 1, dtype=torch.uint8)
+    for part, out in zip(
+        pixels.split(4096), grey.split(4096), strict=True
+    ):  # in parts: 32-bit copies of all would take 1.2 GB
+        red, green, blue = part.int().unbind(-1)
+        out[..., 0] = (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue + (1 << 15)) >> 16
+    return grey

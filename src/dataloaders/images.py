@@ -1,0 +1,93 @@
+"""Images as sequences of pixels, row by row.
+
+The bytes stay bytes in memory; a batch is gathered and scaled at once: x = (byte / 255 - mean) / std.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.dataloaders.base import Batch, MapDataset
+
+CROP_PADDING = 4  # pixels mirrored at each side before a random crop
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """From a byte v to the value (v / top - mean) / std, a mean and std for each channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    top: float = 255.0
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSequences(MapDataset):
+    """Square images, pixel after pixel.
+
+    Args:
+        pixels: (N, L, C) uint8 with L = side * side.
+        labels: (N,) int64.
+        scaling: to float32; None gives the bytes of one channel as (B, L) int64 tokens.
+        order: (L,) the order in which pixels are read; None is row by row.
+        augment: random crop after mirrored padding by 4 pixels, and a mirror image half of the time.
+    """
+
+    pixels: Tensor
+    labels: Tensor
+    scaling: Scaling | None
+    order: Tensor | None = None
+    augment: bool = False
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, indices: Tensor, generator: torch.Generator | None = None) -> Batch:
+        """See `SequenceDataset.batch`. Raises ValueError where augmentation has no generator to draw from."""
+        x = self.pixels[indices]
+        if self.augment:
+            if generator is None:
+                raise ValueError("an augmented data set needs a generator, so that a resumed run sees the same images")
+            x = _crop_and_mirror(x, generator)
+        if self.order is not None:
+            x = x[:, self.order]
+        return Batch(self._values(x), self.labels[indices])
+
+    def augmented(self) -> "ImageSequences":
+        """The same images with augmentation."""
+        return replace(self, augment=True)
+
+    def _values(self, x: Tensor) -> Tensor:
+        if self.scaling is None:
+            return x[..., 0].long()
+        mean, std = torch.tensor(self.scaling.mean), torch.tensor(self.scaling.std)
+        return torch.addcmul(-mean / std, x, 1 / (self.scaling.top * std))
+
+
+def _crop_and_mirror(x: Tensor, generator: torch.Generator) -> Tensor:
+    """x: (B, side * side, C). Each image is shifted by up to 4 pixels, its border mirrored, and flipped half of the time."""
+    n, length, channels = x.shape
+    side = int(length**0.5)
+    shift = torch.randint(-CROP_PADDING, CROP_PADDING + 1, (2, n, 1), generator=generator)
+    flip = torch.randint(2, (n, 1), generator=generator).bool()
+    rows, columns = _mirror(torch.arange(side) + shift[0], side), _mirror(torch.arange(side) + shift[1], side)
+    columns = torch.where(flip, columns.flip(1), columns)
+    index = (rows[:, :, None] * side + columns[:, None, :]).reshape(n, length, 1)
+    return x.gather(1, index.expand(-1, -1, channels))
+
+
+def _mirror(index: Tensor, side: int) -> Tensor:
+    """Index of a pixel outside: the edge pixel is repeated first (-1 is 0, side is side - 1)."""
+    index = torch.where(index < 0, -1 - index, index)
+    return torch.where(index >= side, 2 * side - 1 - index, index)
+
+
+def bit_reversal(length: int) -> Tensor:
+    """Returns the permutation that sorts 0 .. length - 1 by their bits read backwards."""
+    bits = max(length - 1, 1).bit_length()
+    reverse = np.zeros(length, dtype=np.int64)
+    for bit in range(bits):
+        reverse |= ((np.arange(length) >> bit) & 1) << (bits - 1 - bit)
+    return torch.from_numpy(np.argsort(reverse))

@@ -49,6 +49,9 @@ class S4Block(nn.Module):
         self.D = nn.Parameter(torch.randn(self.C, kernel.H)) if skip else None
         self.mixer = Mixer(self.C * kernel.H, kernel.H, activation, final_act, dropout, tie_dropout)
 
+    def extra_repr(self) -> str:
+        return f"bidirectional={self.bidirectional}"
+
     def forward(
         self, x: Tensor, state: Tensor | None = None, lengths: Tensor | None = None, return_state: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:

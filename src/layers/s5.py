@@ -155,6 +155,9 @@ class S5(nn.Module):
     def _complex(self) -> torch.dtype:
         return torch.complex128 if self.C.dtype == torch.float64 else torch.complex64
 
+    def extra_repr(self) -> str:
+        return f"H={self.H}, P={self.P}, {self.options}"
+
     def forward(
         self, x: Tensor, state: Tensor | None = None, lengths: Tensor | None = None, return_state: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from src.errors import UserError, did_you_mean
-from src.kernels.ptd import Perturbation
 from src.linalg.hippo import legs
 from src.linalg.nplr import Complex, nplr
+from src.linalg.ptd.perturbation import Perturbation
 
 B_INITS = ("lecun_normal", "hippo")
 C_INITS = ("lecun_normal", "trunc_standard_normal", "complex_normal")
@@ -37,8 +37,7 @@ def normal_eigenbasis(n: int) -> Eigenbasis:
 
 def perturbed_eigenbasis(perturbation: Perturbation) -> Eigenbasis:
     """Returns the block of S5-PTD, A_H + E."""
-    Lambda, V, Vinv = (np.asarray(x, complex) for x in (perturbation.Lambda, perturbation.V, perturbation.Vinv))
-    return Eigenbasis(Lambda, V, Vinv, np.ones(len(Lambda)))
+    return Eigenbasis(perturbation.Lambda, perturbation.V, perturbation.Vinv, np.ones(perturbation.n))
 
 
 def conjugate_half(block: Eigenbasis) -> Eigenbasis:

@@ -66,6 +66,7 @@ class ResidualBackbone(nn.Module):
         norm_momentum: float = 0.1,
     ):
         super().__init__()
+        self.d_model = d_model
         self.blocks = nn.ModuleList(
             ResidualBlock(
                 layer, make_norm(norm, d_model, norm_momentum), Dropout(dropout, tie_dropout), prenorm, residual

@@ -11,14 +11,13 @@ class Classifier(nn.Module):
     """From (B, L, ...) to logits (B, d_output).
 
     Args:
-        tower: from sequences to vectors of d_model.
-        d_model: H.
+        tower: from sequences to vectors.
         d_output: number of classes.
     """
 
-    def __init__(self, tower: Tower, d_model: int, d_output: int):
+    def __init__(self, tower: Tower, d_output: int):
         super().__init__()
-        self.tower, self.head = tower, nn.Linear(d_model, d_output)
+        self.tower, self.head = tower, nn.Linear(tower.d_model, d_output)
 
     def forward(
         self, x: Tensor, state: TowerState | None = None, lengths: Tensor | None = None, return_state: bool = False

@@ -42,6 +42,9 @@ class Pooling(nn.Module):
         pooled = total / count if self.mode == "pool" else last_valid(x, lengths)
         return pooled, PoolState(total, count)
 
+    def extra_repr(self) -> str:
+        return self.mode
+
     def default_state(self, *batch: int, like: Tensor) -> PoolState:
         """Returns the empty sum in the dtype and on the device of `like`."""
         return PoolState(like.new_zeros(*batch, self.H), like.new_zeros(*batch, 1))

@@ -17,17 +17,16 @@ class Retrieval(nn.Module):
     """From pairs (B, 2, L, ...) to logits (B, d_output).
 
     Args:
-        tower: from sequences to vectors of d_model.
-        d_model: H, also the width of the hidden layer.
+        tower: from sequences to vectors of H, which is the width of the hidden layer too.
         d_output: number of classes.
         activation: of the hidden layer, 'relu' or 'gelu'.
     """
 
-    def __init__(self, tower: Tower, d_model: int, d_output: int = 2, activation: str = "relu"):
+    def __init__(self, tower: Tower, d_output: int = 2, activation: str = "relu"):
         super().__init__()
         self.tower = tower
         self.head = nn.Sequential(
-            nn.Linear(4 * d_model, d_model), ACTIVATIONS[activation](), nn.Linear(d_model, d_output)
+            nn.Linear(4 * tower.d_model, tower.d_model), ACTIVATIONS[activation](), nn.Linear(tower.d_model, d_output)
         )
 
     def forward(

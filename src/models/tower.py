@@ -20,14 +20,18 @@ class Tower(nn.Module):
 
     Args:
         encoder: `nn.Linear(d_input, H)` for values, or `nn.Embedding(tokens, H, padding_idx)` for whole numbers.
-        backbone: the layers.
-        d_model: H.
+        backbone: the layers; they set H.
         mode: 'pool' or 'last'.
     """
 
-    def __init__(self, encoder: nn.Module, backbone: ResidualBackbone, d_model: int, mode: str = "pool"):
+    def __init__(self, encoder: nn.Module, backbone: ResidualBackbone, mode: str = "pool"):
         super().__init__()
-        self.encoder, self.backbone, self.pooling = encoder, backbone, Pooling(mode, d_model)
+        self.encoder, self.backbone, self.pooling = encoder, backbone, Pooling(mode, backbone.d_model)
+
+    @property
+    def d_model(self) -> int:
+        """H, the length of the vectors."""
+        return self.backbone.d_model
 
     def forward(
         self, x: Tensor, state: TowerState | None = None, lengths: Tensor | None = None, return_state: bool = False

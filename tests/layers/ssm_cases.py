@@ -1,7 +1,6 @@
 """One layer of every kind, small: the cases that the contracts of layers and models run over."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,30 +10,18 @@ from src.kernels import DiagonalKernel, DPLRKernel, RealDiagonalKernel, ptd_kern
 from src.layers import S5, S4Block, S5Block, S5Options
 from src.layers.s5_init import normal_eigenbasis, perturbed_eigenbasis
 from src.linalg.hippo import legs
+from src.linalg.nplr import low_rank
+from src.linalg.ptd.perturbation import Perturbation, canonical
 
 H = 6
 
 
-class Perturbed(NamedTuple):
-    """A_H + E = V diag(Lambda) V^-1."""
-
-    E: np.ndarray
-    Lambda: np.ndarray
-    V: np.ndarray
-    Vinv: np.ndarray
-
-
-def perturbed(n: int, field: type = float) -> Perturbed:
-    """Returns a stable perturbed HiPPO-LegS with a real or complex E of a tenth of its size."""
-    rng = np.random.default_rng(0)
-    A, _ = legs(n)
-    E = rng.standard_normal((n, n)).astype(field)
-    if field is complex:
-        E += 1j * rng.standard_normal((n, n))
-    E *= 0.1 * np.linalg.norm(A, 2) / np.linalg.norm(E, 2)
+def perturbed(n: int, field: type = float) -> Perturbation:
+    """Returns HiPPO-LegS plus half of the rank-1 part that makes it normal: stable, cond(V) < 3."""
+    (A, _), P = legs(n), low_rank("legs", n)
+    E = P @ P.T * (0.5 if field is float else 0.5 + 0.1j)
     Lambda, V = np.linalg.eig(A + E)
-    assert Lambda.real.max() < 0
-    return Perturbed(E, Lambda, V, np.linalg.inv(V))
+    return canonical(E, Lambda, V, np.linalg.inv(V))
 
 
 def s4(kernel: Callable[..., nn.Module], *args, bidirectional: bool = False, **options) -> Callable[..., S4Block]:

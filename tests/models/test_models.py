@@ -6,7 +6,7 @@ from torch import nn
 
 from src.errors import UserError
 from src.kernels import DiagonalKernel, DPLRKernel, ptd_kernel
-from src.layers import S5, S4Block, S5Block
+from src.layers import S5, S4Block, S5Block, S5Options
 from src.layers.s5_init import normal_eigenbasis, perturbed_eigenbasis
 from src.models import Classifier, ResidualBackbone, Retrieval, Tower
 from tests.layers.ssm_cases import ALL, BIDIRECTIONAL, CAUSAL, H, perturbed
@@ -24,13 +24,13 @@ def tower(layer: str, shape: str, tokens: int | None = None, n_layers: int = 2) 
     options, mode = SHAPES[shape]
     encoder = nn.Linear(2, H) if tokens is None else nn.Embedding(tokens, H, padding_idx=0)
     backbone = ResidualBackbone([ALL[layer](dropout=0.0) for _ in range(n_layers)], H, **options)
-    return Tower(encoder, backbone, H, mode)
+    return Tower(encoder, backbone, mode)
 
 
 def make(layer: str, shape: str = "prenorm, batch, pool", dtype: torch.dtype = torch.float64, **options) -> Classifier:
     """Returns a seeded classifier in evaluation mode, with batch statistics that are not the initial ones."""
     torch.manual_seed(0)
-    model = Classifier(tower(layer, shape, **options), H, 3).to(dtype).eval()
+    model = Classifier(tower(layer, shape, **options), 3).to(dtype).eval()
     for name, buffer in model.named_buffers():
         if "running" in name:
             buffer.uniform_(0.5, 2.0)
@@ -141,7 +141,7 @@ def test_trained_at_one_length_runs_at_another(layer):
 @pytest.mark.parametrize("layer", ["S4", "S5 both ways"])
 def test_retrieval_compares_one_tower_with_itself(layer):
     torch.manual_seed(0)
-    model = Retrieval(tower(layer, "prenorm, batch, pool", tokens=9), H).double().eval()
+    model = Retrieval(tower(layer, "prenorm, batch, pool", tokens=9)).double().eval()
     x, lengths = torch.randint(1, 9, (3, 2, 11)), torch.tensor([[4, 11], [1, 2], [11, 11]])
     logits = model(x, lengths=lengths)
     assert logits.shape == (3, 2)
@@ -167,15 +167,16 @@ def test_tokens_and_their_padding():
 
 def test_unknown_decoder_mode_gets_a_suggestion():
     with pytest.raises(UserError, match="did you mean 'pool'"):
-        Tower(nn.Linear(1, H), ResidualBackbone([], H), H, "pol")
+        Tower(nn.Linear(1, H), ResidualBackbone([], H), "pol")
 
 
+DT = {"dt_min": 0.01, "dt_max": 0.5}  # steps that fit a sequence of 10
 LEARNERS = {
-    "S4": lambda: S4Block(DPLRKernel(32, d_state=16)),
-    "S4D": lambda: S4Block(DiagonalKernel(32, d_state=16)),
-    "S4-PTD": lambda: S4Block(ptd_kernel(perturbed(8), 32)),
-    "S5": lambda: S5Block(S5(32, normal_eigenbasis(16), 2)),
-    "S5-PTD": lambda: S5Block(S5(32, perturbed_eigenbasis(perturbed(8)), 2)),
+    "S4": lambda: S4Block(DPLRKernel(32, d_state=16, **DT)),
+    "S4D": lambda: S4Block(DiagonalKernel(32, d_state=16, **DT)),
+    "S4-PTD": lambda: S4Block(ptd_kernel(perturbed(16), 32, **DT)),
+    "S5": lambda: S5Block(S5(32, normal_eigenbasis(16), 2, S5Options(**DT))),
+    "S5-PTD": lambda: S5Block(S5(32, perturbed_eigenbasis(perturbed(16)), 2, S5Options(**DT))),
 }
 
 
@@ -184,7 +185,7 @@ def test_learns_to_recall(name):
     """The class is the token that came 6 steps before the last of 10, one of 4: chance is 1/4."""
     torch.manual_seed(0)
     backbone = ResidualBackbone([LEARNERS[name]() for _ in range(2)], 32)
-    model = Classifier(Tower(nn.Embedding(5, 32, padding_idx=0), backbone, 32, "last"), 32, 4)
+    model = Classifier(Tower(nn.Embedding(5, 32, padding_idx=0), backbone, "last"), 4)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(120):
         x = torch.randint(1, 5, (32, 10))

@@ -2,15 +2,17 @@
 
 P2 (arXiv 2410.14067, Appendices C and F.1) fits the first L entries of the impulse response of a diagonal SSM,
 
-    K_t = sum_n w_n A_n^t  (real)      K_t = 2 Re sum_n w_n A_n^t  (complex),      w = C o B,  A = s exp(-exp(rho))  or  exp(-exp(rho) + i theta),
+    real:      K_t = sum_n w_n A_n^t,          A = s exp(-exp(rho)),             w = C o B
+    complex:   K_t = 2 Re sum_n w_n A_n^t,     A = exp(-exp(rho) + i angle),     w = C o B
 
 to a target phi by gradient descent on ||K - phi||_2^2. With e = dloss/dK the whole gradient follows from two sums per state,
 
     S0 = sum_t e_t A^t,   S1 = sum_t t e_t A^t:      dloss/dw = S0,   dloss/dlog A = w S1.
 
-With t = a S + b and S ~ sqrt(L) the powers factor, A^t = (A^S)^a A^b, so all three sums are products of small tables: (T x M)(M x S) for the
-response, (T x S)(S x M) for the adjoints and Horner's rule over a. M holds the N states (complex: real parts, then imaginary parts), which
-lets both fields share the products. Tables are built in float64 and rounded once, because an error in A grows t-fold in A^t.
+With t = a S + b and S ~ sqrt(L) the powers factor, A^t = (A^S)^a A^b, so all three sums are products of small tables: (T x M)(M x S)
+for the response, (T x S)(S x M) for the adjoints and Horner's rule over a. M holds the N states (complex: real parts, then imaginary
+parts), which lets both fields share the products. Tables are built in float64 and rounded once, and Horner's rule stays in float64,
+because an error in A grows t-fold in A^t.
 
 Rows of the parameter array theta (P, N): real (rho, B, C); complex (rho, angle, Re B, Im B, Re C, Im C).
 """

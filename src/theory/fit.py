@@ -20,7 +20,7 @@ from src.theory.targets import target
 
 @dataclass
 class FitState:
-    """All that training changes. theta, m, v, total, best_theta are (P, N); `best_loss` is the smallest loss so far, before step `best_step`."""
+    """All that training changes; arrays are (P, N). `best_loss` is the smallest loss so far, seen before step number `best_step`."""
 
     step: int
     theta: np.ndarray

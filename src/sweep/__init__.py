@@ -2,9 +2,10 @@
 
 from src.sweep.control import Control, Interrupted
 from src.sweep.folder import RunFolder, Status, collect
+from src.sweep.ledger import SweepOutcome
 from src.sweep.plan import Plan, plan
 from src.sweep.run import Run
-from src.sweep.sweep import SweepOutcome, run_sweep
+from src.sweep.sweep import run_sweep
 
 __all__ = [
     "Control",

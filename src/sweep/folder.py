@@ -61,14 +61,12 @@ class RunFolder:
 
     def status(self) -> Status:
         """Returns how far the run is. "done" needs a whole result of this config; "running" needs a live process."""
-        record, problem = _read_record(self.path / "status.json")
-        if problem:
-            return Status("interrupted", message=problem)
+        record, problem = _read_record(self.path / "status.json", "state")
         if record is None:
-            return Status("new")
+            return Status("interrupted", message=problem) if problem else Status("new")
         status = Status(record["state"], record.get("step"), record.get("message", ""), record.get("seconds", 0.0))
         if status.state == "done" and self.result() is None:
-            problem = _read_record(self.path / "result.json")[1] or "result.json is missing or belongs to another run"
+            problem = _read_record(self.path / "result.json", "key")[1] or "result.json is missing or of another run"
             return Status("interrupted", status.step, problem, status.seconds)
         if status.state == "running" and not is_locked(self.path):
             return Status("interrupted", status.step, "was killed", status.seconds)
@@ -76,8 +74,9 @@ class RunFolder:
 
     def result(self) -> dict[str, Any] | None:
         """Returns what the run gave to `finish`, or None unless it is done, whole, and of this config."""
-        status, record = _read_record(self.path / "status.json")[0], _read_record(self.path / "result.json")[0]
-        if status is None or record is None or status.get("state") != "done" or record.get("key") != self.run.key:
+        status = _read_record(self.path / "status.json", "state")[0]
+        record = _read_record(self.path / "result.json", "key")[0]
+        if status is None or record is None or status["state"] != "done" or record["key"] != self.run.key:
             return None
         return record["result"]
 
@@ -197,7 +196,7 @@ class RunFolder:
             self.mirror.finish(exit_code)
 
     def _record(self, state: str, step: int | None = None, message: str = "") -> None:
-        earlier = _read_record(self.path / "status.json")[0] or {}
+        earlier = _read_record(self.path / "status.json", "state")[0] or {}
         seconds = earlier.get("seconds", 0.0)
         if self._started is not None:
             seconds = self._earlier_seconds + time.monotonic() - self._started
@@ -211,18 +210,17 @@ class RunFolder:
         atomic_write(self.path / "status.json", to_json(record, indent=2).encode())
 
 
-def _read_record(path: Path) -> tuple[dict[str, Any] | None, str]:
-    """(the content of status.json or result.json, what is wrong with it); (None, "") where there is no such file."""
+def _read_record(path: Path, key: str) -> tuple[dict[str, Any] | None, str]:
+    """(the JSON object in the file, which must have `key`; what is wrong with it); (None, "") where there is no file."""
     try:
         record = from_json(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None, ""
     except ValueError:
         return None, f"{path.name} is torn"
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    whole = isinstance(record, dict) and ("state" in record or "result" in record)
-    return (record, "") if whole else (None, f"{path.name} is torn")
+    return (record, "") if isinstance(record, dict) and key in record else (None, f"{path.name} is torn")
 
 
 def collect(out: str | Path, experiment: str) -> list[RunFolder]:
@@ -233,7 +231,7 @@ def collect(out: str | Path, experiment: str) -> list[RunFolder]:
     """
     folders = []
     for config in sorted((Path(out) / experiment).glob("*/config.yaml")):
-        record, _ = _read_record(config.parent / "status.json")
+        record, _ = _read_record(config.parent / "status.json", "state")
         run = Run(experiment, load_yaml(config), label=(record or {}).get("label", ""))
         if run.key != config.parent.name:
             raise UserError(f"{config} is not the config that its folder is named after; delete the folder")

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,24 @@ def hold_lock(folder: Path) -> Iterator[None]:
         else:
             raise LockedError(f"{folder} is in use by another sweep")
         yield
+
+
+def check_writable(folder: Path) -> None:
+    """Makes `folder` and tries a file and a lock in it.
+
+    Raises:
+        UserError: it cannot be made or written to, or its file system has no locks.
+    """
+    probe = folder / f".probe-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(probe, "wb") as file:
+            file.write(b"1")
+            _try_lock(file.fileno(), fcntl.LOCK_EX, folder)
+        probe.unlink()
+    except OSError as error:
+        reason = "it is a file" if error.errno in (errno.EEXIST, errno.ENOTDIR) else error.strerror
+        raise UserError(f"--out {folder}: cannot write there ({reason}); choose another folder") from None
 
 
 def is_locked(folder: Path) -> bool:

@@ -5,7 +5,7 @@ The key is a hash of the experiment and its resolved config, so a changed config
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from src.config import canonical_json
@@ -13,13 +13,16 @@ from src.config import canonical_json
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
-    """An experiment's name (it becomes a folder), its resolved config of plain values, and a short label for people."""
+    """An experiment's name (it becomes a folder), its resolved config of plain values, and a short label for people.
+
+    Two runs are equal when their keys are; the label does not count.
+    """
 
     experiment: str
     config: dict[str, Any]
-    label: str = field(default="", compare=False)
+    label: str = ""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.experiment):
@@ -35,6 +38,9 @@ class Run:
     def name(self) -> str:
         """What messages call the run: its label with its key, or the key alone."""
         return f"{self.label} [{self.key}]" if self.label else self.key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and self.key == other.key
 
     def __hash__(self) -> int:
         return hash(self.key)

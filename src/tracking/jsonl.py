@@ -42,7 +42,7 @@ class JsonlLog:
         """Drops the rows after `step`, so that a run resumed from there leaves the rows of an unbroken one."""
         self._file.close()
         lines = self.path.read_bytes().splitlines(keepends=True)
-        kept = [line for line in lines if from_json(line)["step"] <= step]
+        kept = [line for line, row in zip(lines, read_jsonl(self.path), strict=True) if row["step"] <= step]
         if len(kept) < len(lines):
             atomic_write(self.path, b"".join(kept))
         self._file = self._open()

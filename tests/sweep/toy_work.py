@@ -1,15 +1,15 @@
-"""A small work function: a seeded random walk with a checkpoint, and the accidents that the tests need.
+"""A small work function, a seeded random walk with a checkpoint, and the accidents that the tests need.
 
-The accidents stand in the config: `fail_at`, `nan_at`, `kill_at` (a step) happen once in a folder; `wait` is the time a
-step takes; where `gate` is set, the work waits at that step for a file `go` in the sweep's folder.
+An accident is an empty file `<kind>-<seed>-<step>` in the folder of the sweep: it happens in the run with that seed before
+that step, and the file is gone then. So a run that met one has the same config, and must have the same result, as one that
+did not. A `gate` holds the run up while its file is there; `at-gate-<seed>-<step>` tells that the run has reached it.
 """
 
 import os
+import resource
 import signal
 import time
 from pathlib import Path
-
-import torch
 
 from src.sweep import Control, Interrupted, RunFolder
 
@@ -22,6 +22,8 @@ def work(folders: list[RunFolder], control: Control) -> None:
 
 
 def walk(folder: RunFolder, control: Control) -> None:
+    import torch  # a second of every worker's start, and not all tests need it
+
     config = folder.config
     generator = torch.Generator().manual_seed(config["seed"])
     step, x = 0, torch.zeros(3)
@@ -31,44 +33,78 @@ def walk(folder: RunFolder, control: Control) -> None:
         generator.set_state(state["generator"])
         control.resumed(step)
     while step < config["n_steps"]:
-        accident(folder, step)
+        meet_accidents(folder, step, control)
+        if control.stop():
+            folder.save_state({"step": step, "x": x, "generator": generator.get_state()})
+            raise Interrupted
         x = x + torch.randn(3, generator=generator)
         step += 1
-        time.sleep(config.get("wait", 0.0))
         control.advance(1)
         if step % EVERY == 0:
             folder.log.log(step, x=x.tolist())
             folder.save_state({"step": step, "x": x, "generator": generator.get_state()})
-        if control.stop():
-            folder.save_state({"step": step, "x": x, "generator": generator.get_state()})
-            raise Interrupted
     folder.save_arrays(x=x.numpy())
-    folder.finish({"x": x.tolist(), "threads": torch.get_num_threads()})
+    folder.finish({"x": x.tolist()})
 
 
-def accident(folder: RunFolder, step: int) -> None:
-    config = folder.config
-    if config.get("gate") == step:
-        while not Path(folder.path, "../../go").exists():
+def describe_batch(folders: list[RunFolder], control: Control) -> None:
+    """Finishes each run with what the worker looks like from inside."""
+    for folder in folders:
+        folder.finish(
+            {
+                "batch": len(folders),
+                "device": control.device,
+                "threads": [os.environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")],
+                "pid": os.getpid(),
+                "main": Path(getattr(__import__("__main__"), "__file__", "none")).name,
+                "max_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            }
+        )
+
+
+def forget_to_finish(folders: list[RunFolder], control: Control) -> None:
+    """Returns without a word about its runs."""
+
+
+def meet_accidents(folder: RunFolder, step: int, control: Control) -> None:
+    sweep_folder = folder.path.parents[1]
+    place = f"{folder.config['seed']}-{step}"
+    for kind, happen in ACCIDENTS.items():
+        sign = sweep_folder / f"{kind}-{place}"
+        if sign.exists():
+            sign.unlink()
+            happen()
+    for kind in ("gate", "deaf_gate"):
+        while (sweep_folder / f"{kind}-{place}").exists() and (kind == "deaf_gate" or not control.stop()):
+            (sweep_folder / f"at-gate-{place}").touch()
             time.sleep(0.02)
-    for kind in ("fail_at", "nan_at", "kill_at"):
-        if config.get(kind) == step:
-            done = folder.path / f"{kind}.happened"
-            if not done.exists():
-                done.touch()
-                _ACCIDENTS[kind]()
 
 
-def _fail() -> None:
+def fail() -> None:
     raise ValueError("the toy broke\nat this place")
 
 
-def _nan() -> None:
-    raise FloatingPointError("loss is nan at step 7")
+def become_nan() -> None:
+    raise FloatingPointError("loss is nan")
 
 
-def _kill() -> None:
+def run_out_of_memory() -> None:
+    raise MemoryError
+
+
+def be_killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-_ACCIDENTS = {"fail_at": _fail, "nan_at": _nan, "kill_at": _kill}
+def fill_the_disk() -> None:
+    """No file may grow beyond 300 bytes from here on, as if the disk were full."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, 300))
+
+
+ACCIDENTS = {
+    "fail": fail,
+    "nan": become_nan,
+    "memory": run_out_of_memory,
+    "kill": be_killed,
+    "full_disk": fill_the_disk,
+}

@@ -1,0 +1,145 @@
+"""The book of a sweep: which runs are to be done, and where each one went."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from src.errors import EXIT_FAILED, EXIT_INTERRUPTED
+from src.sweep.control import Progress
+from src.sweep.folder import RunFolder
+from src.sweep.job import Job, JobEnded, JobLost, Message, Note, Outcome
+from src.sweep.lock import LockedError
+from src.sweep.plan import plan
+from src.sweep.progress import ProgressLine
+from src.sweep.run import Run
+
+
+@dataclass
+class SweepOutcome:
+    """Every run of the sweep in one of its lists, by how it ended."""
+
+    done: list[Run] = field(default_factory=list)
+    skipped: list[Run] = field(default_factory=list)  # were done before
+    failed: list[tuple[Run, str]] = field(default_factory=list)
+    left: list[Run] = field(default_factory=list)  # interrupted or never begun
+    locked: list[Run] = field(default_factory=list)  # another live sweep works on them
+
+    @property
+    def interrupted(self) -> bool:
+        return bool(self.left)
+
+    @property
+    def exit_code(self) -> int:
+        """0: every run is done; 75 (try again): some are left, or in another sweep's hands; 1: some failed."""
+        if self.left or self.locked:
+            return EXIT_INTERRUPTED
+        return EXIT_FAILED if self.failed else 0
+
+    def report(self, out: str | Path) -> str:
+        """One line of counts and one line for each failed run with its traceback file."""
+        counts = [f"{len(self.done) + len(self.skipped)} runs done ({len(self.skipped)} of them before)"]
+        counts += [f"{len(self.failed)} failed"] if self.failed else []
+        counts += [f"{len(self.left)} left: the same command continues them"] if self.left else []
+        counts += [f"{len(self.locked)} in the hands of another sweep"] if self.locked else []
+        lines = [", ".join(counts)]
+        lines += [f"  {describe_failure(out, run, message)}" for run, message in self.failed]
+        return "\n".join(lines)
+
+
+def describe_failure(out: str | Path, run: Run, message: str) -> str:
+    """One line: which run, what happened, where its traceback is."""
+    return f"failed: {run.name}: {message} ({RunFolder(out, run).path / 'traceback.txt'})"
+
+
+class WorkerLost(RuntimeError):
+    """The process that did the run died."""
+
+
+class Ledger:
+    """Sorts the runs by what the disk says, then books the messages of a launcher."""
+
+    def __init__(self, out: Path, runs: list[Run], retry_failed: bool) -> None:
+        self._out = out
+        state = plan(runs, out)
+        self.outcome = SweepOutcome(skipped=[run for run, _ in state.done])
+        damaged = [(run, status.message) for run, status in state.interrupted if ".json" in status.message]
+        self.messages = [f"{run.name}: {message}; it is done again" for run, message in damaged]
+        settled = set(self.outcome.skipped)
+        if not retry_failed:
+            self.outcome.failed = [(run, status.message) for run, status in state.failed]
+            settled |= {run for run, _ in state.failed}
+        self.pending = [run for run in runs if run not in settled]
+
+    def follow(
+        self,
+        messages: Iterator[tuple[Job | None, Message | None]],
+        steps: Callable[[Run], int],
+        stop_level: Callable[[], int],
+    ) -> None:
+        """Books every message of the launcher until it has no more."""
+        self._open = {run.key: run for run in self.pending}
+        self._steps_left: dict[int, int] = {}
+        self._steps = steps
+        self._progress = ProgressLine(len(self.pending), sum(steps(run) for run in self.pending))
+        try:
+            for message in self.messages:
+                self._progress.write(message)
+            for job, message in messages:
+                if job is not None:
+                    self._book(job, message, stop_level)
+                self._progress.tick()
+        finally:
+            self._progress.close()
+        self.outcome.left += self._open.values()
+        self._recheck_locked()
+
+    def _book(self, job: Job, message: Message, stop_level: Callable[[], int]) -> None:
+        left = self._steps_left.setdefault(job.index, sum(self._steps(run) for run in job.runs))
+        match message:
+            case Progress(steps, resumed):
+                self._progress.advance(steps, resumed)
+                self._steps_left[job.index] = left - steps - resumed
+            case Note(text):
+                self._progress.write(text)
+            case Outcome(key, state, text):
+                self._settle(key, state, text)
+            case JobLost(reason):
+                for run in job.runs:
+                    if run.key in self._open and stop_level() < 2:
+                        self._settle(run.key, *self._book_loss(run, reason))
+                self._progress.forget(left)
+            case JobEnded():
+                self._progress.forget(left)
+
+    def _settle(self, key: str, state: str, text: str) -> None:
+        run = self._open.pop(key)
+        if state == "failed":
+            self.outcome.failed.append((run, text))
+            self._progress.write(describe_failure(self._out, run, text))
+        else:
+            lists = {"done": "done", "skipped": "done", "interrupted": "left", "locked": "locked"}
+            getattr(self.outcome, lists[state]).append(run)
+        if state == "locked" and len(self.outcome.locked) == 1:
+            self._progress.write(f"{run.name} is being done by another sweep and is left to it, as are others like it")
+        self._progress.count(done=state in ("done", "skipped"), failed=state == "failed")
+
+    def _book_loss(self, run: Run, reason: str) -> tuple[str, str]:
+        """The worker died: the run may have been finished, or taken over by another sweep; else it failed."""
+        folder = RunFolder(self._out, run)
+        try:
+            with folder.locked():
+                if folder.status().state == "done":
+                    return "done", ""
+                return "failed", folder.fail(WorkerLost(reason))
+        except LockedError:
+            return "locked", ""
+        except OSError as error:
+            return "failed", f"{reason}; and {error}"
+
+    def _recheck_locked(self) -> None:
+        """Runs that another sweep has finished meanwhile are done."""
+        still = []
+        for run in self.outcome.locked:
+            done = RunFolder(self._out, run).status().state == "done"
+            (self.outcome.done if done else still).append(run)
+        self.outcome.locked = still

@@ -4,8 +4,9 @@ from src.engine.batches import Batches, DatasetBatches, GeneratedBatches, Tensor
 from src.engine.device import choose_device, describe_device
 from src.engine.ema import Ema
 from src.engine.evaluate import Evaluation, class_measures, classification, token_measures
-from src.engine.loop import FitResult, Plan, fit
+from src.engine.loop import fit
 from src.engine.optim import group_table, make_optimizer, parameter_groups
+from src.engine.plan import FitResult, Plan
 from src.engine.schedule import make_schedule
 from src.engine.state import TrainState
 from src.engine.stop import Stopped, stop_on_signals

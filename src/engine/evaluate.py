@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from src.engine.batches import Batch, Batches, to_device
 from src.engine.distributed import same_buffers
-from src.engine.limits import limited
+from src.engine.plan import limited
 from src.engine.precision import Precision, autocast
 from src.engine.tally import Measures, Ratio, Tally
 

@@ -1,9 +1,7 @@
-"""The training loop of every script: batches in, weights, log rows and final tests out.
+"""The training loop of every script: batches in; weights, log rows and final tests out.
 
-A step takes `accumulate_grad_batches` batches, adds up the gradients of their summed losses, divides once by the number of
-targets in all of them (over all processes too), clips, and updates. So accumulation and several processes give the gradient of
-the one large batch, exactly. All that changes is in `TrainState`; everything else follows from (seed, epoch, step), which makes
-a resumed run equal an unbroken one.
+All that changes is in `TrainState`; everything else follows from (seed, epoch, step), which makes a resumed run equal an unbroken
+one, bit for bit on a CPU. `step.py` is one update, `evaluate.py` one evaluation; here is when they happen.
 """
 
 import contextlib
@@ -11,84 +9,26 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from src.engine import distributed
 from src.engine.batches import Batch, Batches, samples_in, to_device
 from src.engine.checkpoint import load_weights
 from src.engine.compile import compiled
 from src.engine.evaluate import Evaluator, Objective
-from src.engine.limits import limited
-from src.engine.nan_guard import first_bad_tensor
-from src.engine.precision import Precision, autocast, loss_scaler
+from src.engine.plan import FitResult, Plan, limited
+from src.engine.precision import loss_scaler
 from src.engine.progress import ProgressLine
 from src.engine.rng import undisturbed
 from src.engine.state import TrainState
+from src.engine.step import Step, at_precision
 from src.engine.stop import Stopped
 from src.engine.store import MemoryStore, Store
-from src.engine.tally import Measures, Ratio
 from src.errors import UserError, did_you_mean
 
 _AGREE_EVERY = 10  # steps between the questions "does any process want to stop or to save?"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long and how to train; the names are the configs'.
-
-    Attributes:
-        max_epochs, max_steps: training ends with the first that is reached; None is no limit.
-        gradient_clip_val: largest norm of the gradient; None does not clip.
-        limit_train_batches: share (float) or number (int) of an epoch's batches.
-        monitor, mode: the metric of an epoch's row that decides which weights are best.
-        compile: try torch.compile.
-        log_every: steps between rows of the log.
-        save_seconds: states are saved at least so often, between steps.
-        save_steps: and after every so many steps.
-        check_every: steps between looks at whether the loss is finite; None is 1 on a CPU and `log_every` on a GPU, where
-            every look waits for the device.
-    """
-
-    max_epochs: int | None = 200
-    max_steps: int | None = None
-    accumulate_grad_batches: int = 1
-    gradient_clip_val: float | None = None
-    limit_train_batches: float | int = 1.0
-    precision: Precision = "fp32"
-    monitor: str = "val/accuracy"
-    mode: Literal["min", "max"] = "max"
-    compile: bool = False
-    log_every: int = 50
-    save_seconds: float = 60.0
-    save_steps: int | None = None
-    check_every: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.max_epochs is None and self.max_steps is None:
-            raise UserError("training needs an end: set max_epochs or max_steps")
-        for name in ("max_epochs", "max_steps", "accumulate_grad_batches", "log_every", "save_steps", "check_every"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"{name} must be at least 1, got {value}")
-        if self.gradient_clip_val is not None and not self.gradient_clip_val > 0:
-            raise UserError(f"gradient_clip_val must be positive or null, got {self.gradient_clip_val}")
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """What training ended with: the last epoch's row, the best epoch, and the final tests ("test@last/accuracy", ...)."""
-
-    steps: int
-    epochs: int
-    last: dict[str, float]
-    best: float | None
-    best_epoch: int | None
-    final: dict[str, float]
 
 
 def _nothing(*_: Any, **__: Any) -> None:
@@ -160,8 +100,6 @@ class _Loop:
         self.n_batches = limited(len(train), plan.limit_train_batches)
         if self.n_batches == 0:
             raise UserError("the training set has no full batch; use a smaller batch_size or drop_last=false")
-        self.check_every = plan.check_every or (plan.log_every if device.type == "cuda" else 1)
-        self.first_bad = torch.full((), -1, device=device)  # the first step whose loss or gradient was not finite
         self.last_save = time.monotonic()
         if state.scaler is None:
             state.scaler = loss_scaler(device, plan.precision)
@@ -173,7 +111,7 @@ class _Loop:
         self.progress = ProgressLine(self._total_steps(), state.step, self.draw)
         try:
             if not state.finished:
-                self.runner = self._runner()
+                self.step = Step(state, self._runner(), self.objective, self.plan, self.device)
             while not state.finished:
                 self._epoch()
                 self._end_epoch()
@@ -195,17 +133,13 @@ class _Loop:
             self.say(f"continuing after step {self.state.step} (epoch {self.state.epoch + 1})")
 
     def _total_steps(self) -> int:
-        steps_per_epoch = -(-self.n_batches // self.plan.accumulate_grad_batches)
-        total = min(
-            steps_per_epoch * self.plan.max_epochs if self.plan.max_epochs else float("inf"),
-            self.plan.max_steps or float("inf"),
-        )
-        schedule, per = self.state.schedule, {"step": 1, "epoch": steps_per_epoch}[self.state.schedule.interval]
-        if schedule.end() is not None and schedule.end() * per < total:
-            self.say(
-                f"warning: the learning rate is 0 from {schedule.interval} {schedule.end()} on; training has {total:,} steps"
-            )
-        return int(total)
+        plan, schedule = self.plan, self.state.schedule
+        steps_per_epoch = -(-self.n_batches // plan.accumulate_grad_batches)
+        limits = (plan.max_steps, steps_per_epoch * plan.max_epochs if plan.max_epochs else None)
+        total = min(limit for limit in limits if limit is not None)
+        if schedule.end() is not None and schedule.end() < total:
+            self.say(f"warning: the learning rate is 0 from step {schedule.end():,} on; training has {total:,} steps")
+        return total
 
     def _runner(self) -> torch.nn.Module:
         """What is called in a step: the model, compiled or distributed where asked."""
@@ -213,7 +147,7 @@ class _Loop:
         if self.plan.compile:
             with undisturbed():
                 batch = to_device(next(iter(self.train.iterate(0))), self.device)
-            model = compiled(model, self._autocast_objective, batch, self.say)
+            model = compiled(model, at_precision(self.objective, self.plan, self.device), batch, self.say)
         return distributed.data_parallel(model, self.device)
 
     def _epoch(self) -> None:
@@ -222,81 +156,14 @@ class _Loop:
         batches = self.train.iterate(state.epoch, state.batch)
         batches = itertools.islice(batches, self.n_batches - state.batch)
         for group in _groups(batches, plan.accumulate_grad_batches):
-            self.batches = [to_device(batch, self.device) for batch in group]
-            lr = self._step(self.batches)
+            lr = self.step(group)
             self.progress.step(sum(map(samples_in, group)) * distributed.world_size())
             self.advance(1)
-            if state.step % self.check_every == 0:
-                self._check_finite()
             if state.step % plan.log_every == 0:
                 self._log_steps(lr)
             if state.step == plan.max_steps:
                 break
             self._save_or_stop()
-
-    def _step(self, batches: list[Batch]) -> float:
-        """One update; returns its learning rate."""
-        state = self.state
-        lr = state.set_rates()
-        sums = torch.zeros(2, dtype=torch.float64, device=self.device)  # loss and number of targets, over all batches
-        for i, batch in enumerate(batches):
-            with self._exchange_gradients(i == len(batches) - 1):
-                measures = self._autocast_objective(self.runner, batch)
-                loss = measures["loss"]
-                state.scaler.scale(loss.total).backward()
-            sums += torch.stack(
-                [loss.total.detach().double(), torch.as_tensor(loss.count, device=self.device).double()]
-            )
-            self._tally(measures)
-        self._update(*distributed.sum_(sums))
-        state.step += 1
-        state.batch += len(batches)
-        return lr
-
-    def _autocast_objective(self, model: torch.nn.Module, batch: Batch) -> Measures:
-        with autocast(self.device, self.plan.precision):
-            return self.objective(model, batch)
-
-    def _exchange_gradients(self, now: bool) -> contextlib.AbstractContextManager:
-        """Processes exchange their gradients with the last batch of a step only."""
-        return contextlib.nullcontext() if now or not hasattr(self.runner, "no_sync") else self.runner.no_sync()
-
-    def _tally(self, measures: Measures) -> None:
-        self.state.window.add(measures)
-        self.state.epoch_tally.add(measures)
-
-    def _update(self, loss: Tensor, n_targets: Tensor) -> None:
-        state, plan = self.state, self.plan
-        state.scaler.unscale_(state.optimizer)
-        parameters = [p for group in state.optimizer.param_groups for p in group["params"] if p.grad is not None]
-        gradients = [p.grad for p in parameters]
-        # processes have averaged their gradients of sums; a step without a target has gradient 0
-        torch._foreach_mul_(gradients, (distributed.world_size() / n_targets.clamp_min(1)).to(gradients[0].dtype))
-        norm = get_total_norm(gradients)
-        is_finite = torch.isfinite(loss)
-        if not state.scaler.is_enabled():  # the scaler expects overflow, and then skips the update
-            is_finite = is_finite & torch.isfinite(norm)
-            state.window.add({"grad_norm": Ratio(norm, 1)})
-        self.first_bad = torch.where((self.first_bad < 0) & ~is_finite, state.step + 1, self.first_bad)
-        if self.check_every == 1 and self.first_bad >= 0:
-            return  # leave the weights as they were: they show which tensor was the first
-        if plan.gradient_clip_val is not None:
-            clip_grads_with_norm_(parameters, plan.gradient_clip_val, norm)
-        state.scaler.step(state.optimizer)
-        state.scaler.update()
-        state.optimizer.zero_grad(set_to_none=True)
-        if state.ema:
-            state.ema.update()
-
-    def _check_finite(self) -> None:
-        """Raises FloatingPointError naming the first bad tensor, where a step since the last check was not finite."""
-        step = int(self.first_bad)
-        if step < 0:
-            return
-        found = distributed.gather(first_bad_tensor(self.state.model, self._autocast_objective, self.batches))
-        name = next((name for name in found if name), "unknown: all were finite when the same batches ran again")
-        hint = "" if self.check_every == 1 else "; resume with check_every=1 to see where it began"
-        raise FloatingPointError(f"step {step}: the first tensor that is not finite is {name}{hint}")
 
     def _log_steps(self, lr: float) -> None:
         means = self.state.window.means()
@@ -319,7 +186,7 @@ class _Loop:
             raise Stopped(f"stopped after step {state.step}; the state is saved")
 
     def _save(self) -> None:
-        self._check_finite()
+        self.step.check_finite()
         saved = self.state.state_dict()
         if distributed.is_main():
             self.store.save(saved)
@@ -328,7 +195,7 @@ class _Loop:
     def _end_epoch(self) -> None:
         """Evaluates, logs the epoch's row, keeps the best weights, and decides whether training goes on."""
         state, plan = self.state, self.plan
-        self._check_finite()
+        self.step.check_finite()
         row = {f"train/{name}": value for name, value in state.epoch_tally.means().items()}
         row |= self._evaluate(self.evaluators)
         state.epoch, state.batch = state.epoch + 1, 0
@@ -377,7 +244,7 @@ class _Loop:
         results = self._evaluate(self.final_evaluators, "@last")
         best = distributed.broadcast(self.store.load_best() if distributed.is_main() else None)
         if best is not None:
-            last = self.state.weights()
+            last = {name: tensor.clone() for name, tensor in self.state.model.state_dict().items()}
             load_weights(self.state.model, best["model"])
             ema, self.state.ema = self.state.ema, None  # the best weights are averages already
             results |= self._evaluate(self.final_evaluators, "@best-val")

@@ -12,7 +12,7 @@ class ProgressLine:
     def __init__(self, total_steps: int, done_steps: int, show: bool) -> None:
         show = show and sys.stderr.isatty()
         self._bar = tqdm(total=total_steps, initial=done_steps, unit="step", dynamic_ncols=True, disable=not show)
-        self._samples, self._since = 0, time.perf_counter()
+        self._samples, self._since, self._paused = 0, time.perf_counter(), 0.0
 
     def step(self, n_samples: int) -> None:
         self._samples += n_samples

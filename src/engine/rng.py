@@ -18,6 +18,7 @@ def seed_all(seed: int, rank: int = 0) -> None:
 
 
 def rng_state() -> dict[str, Any]:
+    """Returns the state of all generators of this process."""
     kind, words, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
     state = {
         "python": random.getstate(),
@@ -30,6 +31,7 @@ def rng_state() -> dict[str, Any]:
 
 
 def set_rng_state(state: dict[str, Any]) -> None:
+    """Puts all generators back to what `rng_state` returned."""
     random.setstate(state["python"])
     kind, words, *rest = state["numpy"]
     np.random.set_state((kind, words.numpy().astype(np.uint32), *rest))  # noqa: NPY002

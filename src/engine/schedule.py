@@ -16,7 +16,7 @@ Interval = Literal["step", "epoch"]
 
 
 class Schedule:
-    """A constant rate, and the base of all others."""
+    """The contract; by itself it changes nothing."""
 
     interval: ClassVar[Interval] = "step"
 
@@ -25,7 +25,7 @@ class Schedule:
         return base
 
     def end(self) -> int | None:
-        """Returns the t from which on the rate is 0, or None."""
+        """Returns the step from which on the rate is 0, or None."""
         return None
 
     def observe(self, metric: float) -> None:
@@ -41,7 +41,7 @@ class Schedule:
 
 @dataclass
 class Constant(Schedule):
-    pass
+    """The groups' own rates, unchanged."""
 
 
 @dataclass

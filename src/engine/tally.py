@@ -28,11 +28,15 @@ class Tally:
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
 
-    def add(self, measures: Measures) -> None:
+    def add(self, measures: Measures) -> dict[str, Tensor]:
+        """Adds one batch; returns what it added, (total, count) by name, each (2,)."""
+        added = {}
         for name, (total, count) in measures.items():
             total = total.detach().double()
             pair = torch.stack([total, torch.as_tensor(count, device=total.device, dtype=torch.float64)])
             self._sums[name] = self._sums[name] + pair if name in self._sums else pair
+            added[name] = pair
+        return added
 
     def means(self) -> dict[str, float]:
         """Returns total / count of each metric over all processes; every process must ask. Waits for the device."""

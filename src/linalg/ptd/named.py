@@ -1,0 +1,80 @@
+"""Where experiments get their perturbation from: a name, a file, or a spec solved once and kept by content.
+
+Solved perturbations lie in `$SSM_CACHE/ptd`, or `~/.cache/ssm-experiments/ptd`, under the hash of all settings and of
+the solver's version. A torn or foreign file there is solved anew.
+"""
+
+import os
+import warnings
+from pathlib import Path
+
+from src.errors import UserError, did_you_mean
+from src.linalg.ptd.files import load_perturbation, save_perturbation
+from src.linalg.ptd.perturbation import Perturbation, random_perturbation, rank1
+from src.linalg.ptd.solver import Progress, solve
+from src.linalg.ptd.spec import Spec, default_size
+
+DATA = Path(__file__).resolve().parents[3] / "data"
+NAMES = ("rank1", "random", "solve")
+
+
+def cache_folder() -> Path:
+    """Returns the folder of solved perturbations; it need not exist."""
+    root = os.environ.get("SSM_CACHE")
+    return (Path(root) if root else Path.home() / ".cache" / "ssm-experiments") / "ptd"
+
+
+def solve_cached(spec: Spec, progress: Progress | None = None) -> Perturbation:
+    """Returns `solve(spec)`, from the cache when it was solved before.
+
+    A cache that cannot be written costs a warning, not the result.
+    """
+    path = cache_folder() / f"{spec.key()}.npz"
+    if path.exists():
+        try:
+            return load_perturbation(path, spec.n)
+        except UserError as error:
+            warnings.warn(f"solving again: {error}", stacklevel=2)
+    found = solve(spec, progress=progress)
+    try:
+        save_perturbation(path, found)
+    except (UserError, OSError) as error:
+        warnings.warn(f"the solution is not cached: {error}", stacklevel=2)
+    return found
+
+
+def named_perturbation(
+    name: str | Path | Spec | None, n: int, size: float | None = None, seed: int = 0, progress: Progress | None = None
+) -> Perturbation:
+    """Returns the perturbation that a config names.
+
+    Args:
+        name: None for the committed solution `data/ptbHiPPO<n>.mat` (solved and cached when there is none for this n
+            or when another size is asked for); 'rank1' (S4D); 'random' (Ginibre); 'solve' (real, of the given size);
+            a `Spec`; or the path of a `.mat` or `.npz` file.
+        n: number of states; a file or spec for another n is refused.
+        size: ||E||_2 / ||A_H||_2 for 'random', 'solve' and None; `default_size(n)` when None.
+        seed: of 'random'.
+        progress: called with a line of text a round when something is solved.
+
+    Raises:
+        UserError: an unknown name or a file that does not fit.
+    """
+    if isinstance(name, Spec):
+        if name.n != n:
+            raise UserError(f"the perturbation is specified for n = {name.n} states, but n = {n} is needed")
+        return solve_cached(name, progress)
+    if name == "rank1":
+        return rank1(n)
+    if name == "random":
+        return random_perturbation(n, size or default_size(n), seed)
+    committed = DATA / f"ptbHiPPO{n}.mat"
+    if name is None and size is None and committed.is_file():
+        return load_perturbation(committed, n)
+    if name is None or name == "solve":
+        return solve_cached(Spec(n=n, size=size or default_size(n)), progress)
+    if Path(name).suffix not in (".mat", ".npz"):
+        raise UserError(
+            f"unknown perturbation '{name}' (a name, or a .mat or .npz file){did_you_mean(str(name), NAMES)}"
+        )
+    return load_perturbation(name, n)

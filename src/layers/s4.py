@@ -63,24 +63,25 @@ class S4Block(nn.Module):
         if state is not None or return_state:
             self._check_causal()
         with full_precision(x):
-            u = zero_padding(x, lengths).to(self.kernel.inv_dt.dtype).transpose(1, 2)
+            u = zero_padding(x, lengths).to(self.kernel.inv_dt.dtype).transpose(1, 2).contiguous()
             y = self._convolve(u)
             if state is not None:
                 y = y + self.kernel.response(state, u.shape[-1])
             if return_state:
                 start = self.default_state(len(u)) if state is None else state
                 state = self._state_after(u, start, lengths)
-        y = self.mixer(y.flatten(1, 2).transpose(1, 2))
+        y = self.mixer(y.flatten(1, 2).transpose(1, 2).contiguous())  # gelu's gradient is slow on strided input
         return (y, state) if return_state else y
 
     def _convolve(self, u: Tensor) -> Tensor:
-        """u: (B, H, L). Returns K * u + D u, (B, C, H, L)."""
+        """u: (B, H, L). Returns K * u + D u, (B, C, H, L); D is added to the kernel, where it is the entry of lag 0."""
         K = self.kernel(u.shape[-1])
-        y = fftconv(u, K[: self.C])
+        K0 = K[: self.C] if self.D is None else K[: self.C] + nn.functional.pad(self.D[..., None], (0, u.shape[-1] - 1))
+        y = fftconv(u, K0)
         if self.bidirectional:
             future = fftconv(u.flip(-1), K[self.C :]).flip(-1)
             y = y + nn.functional.pad(future[..., 1:], (0, 1))
-        return y if self.D is None else y + self.D[:, :, None] * u[:, None]
+        return y
 
     def _state_after(self, u: Tensor, state: Tensor, lengths: Tensor | None) -> Tensor:
         """u: (B, H, L). Sequences of one length go together; each is cut to its own length."""

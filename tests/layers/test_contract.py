@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from src.kernels import DiagonalKernel
-from src.layers import S4Block
-from tests.layers.ssm_cases import ALL, BIDIRECTIONAL, CAUSAL, H, make
+from src.kernels import DiagonalKernel, DPLRKernel, ptd_kernel
+from src.layers import S5, S4Block, S5Block
+from src.layers.s5_init import perturbed_eigenbasis
+from tests.layers.ssm_cases import ALL, BIDIRECTIONAL, CAUSAL, H, make, perturbed
 
 
 def run_steps(layer, x, state, system=None):
@@ -35,6 +36,24 @@ def test_step_equals_convolution(name, dtype, tolerance):
             assert close(stepped, y, tolerance)
             assert close(after, state, tolerance)
             assert close(run_steps(layer, x, layer.default_state(B))[0], stepped, 1e-12)
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        lambda: S4Block(DPLRKernel(H, d_state=64)),
+        lambda: S4Block(DiagonalKernel(H, d_state=64)),
+        lambda: S4Block(ptd_kernel(perturbed(32), H)),
+        lambda: S5Block(S5(H, perturbed_eigenbasis(perturbed(32)), 2)),
+    ],
+)
+def test_step_equals_convolution_in_float32_at_published_sizes(kernel):
+    """d_state 64, 700 steps of the published dt range."""
+    torch.manual_seed(0)
+    layer, x = kernel(), torch.randn(1, 700, H)
+    with torch.no_grad():
+        stepped, _ = run_steps(layer, x, layer.default_state(1), layer.discrete())
+        assert close(stepped, layer(x), 1e-4)
 
 
 @pytest.mark.parametrize("name", CAUSAL)

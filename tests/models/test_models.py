@@ -187,7 +187,7 @@ def test_learns_to_recall(name):
     backbone = ResidualBackbone([LEARNERS[name]() for _ in range(2)], 32)
     model = Classifier(Tower(nn.Embedding(5, 32, padding_idx=0), backbone, "last"), 4)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    for _ in range(120):
+    for _ in range(200):
         x = torch.randint(1, 5, (32, 10))
         loss = nn.functional.cross_entropy(model(x), x[:, 3] - 1)
         optimizer.zero_grad()

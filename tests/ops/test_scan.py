@@ -43,6 +43,17 @@ def test_equals_definition(backend, form, dtype, reverse):
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("form", FORMS)
+def test_arguments_stay_as_they_were(backend, form):
+    for L in (4, 5):
+        case = problem(L, torch.float64, form)
+        before = [x.clone() for x in case]
+        values_and_gradients(*case, backend=backend)
+        scan(*case[:3], backend=backend)
+        assert all(torch.equal(x, y) for x, y in zip(case, before, strict=True))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("L", [1, 2, 7])
 def test_gradcheck_near_the_unit_circle(backend, form, reverse, L):

@@ -179,11 +179,9 @@ def _chunked_forward(a: Tensor, b: Tensor, h0: Tensor, reverse: bool) -> Tensor:
     R, L, N = b.shape
     T = math.ceil(math.sqrt(L))
     S = math.ceil(L / T)
-    h = torch.nn.functional.pad(b, (0, 0, 0, S * T - L)).view(R, S, T, N)
-    if a.shape[1] > 1:
-        a = torch.nn.functional.pad(a, (0, 0, 0, S * T - L)).view(-1, S, T, N)
-    else:
-        a = a[:, :, None].expand(-1, 1, T, N)
+    in_chunks = lambda x: torch.nn.functional.pad(x, (0, 0, 0, S * T - L)).view(-1, S, T, N)
+    h = in_chunks(b)
+    a = in_chunks(a) if a.shape[1] > 1 else a[:, :, None].expand(-1, 1, T, N)
     for t in range(1, T):
         h[:, :, t] += a[:, :, t] * h[:, :, t - 1]
     decay = a.cumprod(2)

@@ -138,6 +138,19 @@ def test_trained_at_one_length_runs_at_another(layer):
     assert not any(p.is_complex() for p in model.parameters())
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("layer", ALL)
+def test_on_a_gpu(layer):
+    """Logits and gradients of a padded batch are those of the CPU."""
+    x, lengths, runs = torch.randn(3, 30, 2, dtype=torch.float64), torch.tensor([4, 30, 1]), []
+    for device in ("cpu", "cuda"):
+        model = make(layer).to(device).train()
+        logits = model(x.to(device), lengths=lengths.to(device))
+        logits.sin().sum().backward()
+        runs.append([logits.cpu(), *(p.grad.cpu() for p in model.parameters())])
+    assert all(torch.allclose(a, b, rtol=1e-8, atol=1e-9) for a, b in zip(*runs, strict=True))
+
+
 @pytest.mark.parametrize("layer", ["S4", "S5 both ways"])
 def test_retrieval_compares_one_tower_with_itself(layer):
     torch.manual_seed(0)

@@ -41,6 +41,18 @@ def test_equals_definition(backend, form, dtype, reverse):
             assert torch.allclose(x, y, rtol=1e-10, atol=1e-10), (name, L)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_on_a_gpu(form, reverse):
+    for L in LENGTHS:
+        case = problem(L, torch.complex128, form)
+        got = values_and_gradients(*(x.cuda() for x in case), reverse=reverse)
+        for x, y in zip(got, values_and_gradients(*case, reverse=reverse), strict=True):
+            assert x.is_cuda
+            assert torch.allclose(x.cpu(), y, rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("form", FORMS)
 def test_arguments_stay_as_they_were(backend, form):

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from src.dataloaders.base import Splits, check_fraction, split_train
-from src.dataloaders.images import ImageSequences, Scaling
 from src.dataloaders.root import find_folder
+from src.dataloaders.scaled import ScaledSequences, Scaling
 from src.errors import UserError
 
 NAME = "cifar"
@@ -46,7 +46,7 @@ def load(options: Options) -> Splits:
     folder = find(options.data_dir)
     scaling = None if options.tokenize else GREY if options.grayscale else COLOUR
     known, test = (
-        ImageSequences(to_grey(pixels) if options.grayscale else pixels, labels, scaling)
+        ScaledSequences(to_grey(pixels) if options.grayscale else pixels, labels, scaling)
         for pixels, labels in (read(folder, TRAIN_FILES), read(folder, TEST_FILES))
     )
     train, val = split_train(known, options.val_split, options.seed)

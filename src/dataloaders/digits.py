@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from src.dataloaders.base import Splits, Subset, check_fraction, random_split
-from src.dataloaders.images import ImageSequences, Scaling
 from src.dataloaders.root import EMBEDDED, find_folder
+from src.dataloaders.scaled import ScaledSequences, Scaling
 
 NAME = "digits"
 FILE = "digits8x8.csv.gz"
@@ -36,7 +36,7 @@ def load(options: Options) -> Splits:
     """Returns 1,259 / 179 / 359 images with the default options."""
     table = np.loadtxt(find(options.data_dir) / FILE, delimiter=",", dtype=np.uint8)
     pixels, labels = torch.from_numpy(table[:, :64, None].copy()), torch.from_numpy(table[:, 64].astype(np.int64))
-    digits = ImageSequences(pixels, labels, SYMMETRIC)
+    digits = ScaledSequences(pixels, labels, SYMMETRIC)
     n_val, n_test = int(options.val_split * len(digits)), int(options.test_split * len(digits))
     parts = random_split(len(digits), [len(digits) - n_val - n_test, n_val, n_test], options.seed)
     train, val, test = (Subset(digits, part) for part in parts)

@@ -4,14 +4,20 @@ from types import ModuleType
 from typing import Any
 
 from src.config import build
-from src.dataloaders import cifar, digits, fashion_mnist, mnist
+from src.dataloaders import aan, cifar, digits, fashion_mnist, imdb, listops, mnist, pathfinder, sc
 from src.dataloaders.base import Splits
 from src.errors import UserError, did_you_mean
 
 # name in a config: the module, and options that the name implies
 DATASETS: dict[str, tuple[ModuleType, dict[str, Any]]] = {
+    "aan": (aan, {}),
     "cifar": (cifar, {}),
+    "imdb": (imdb, {}),
+    "listops": (listops, {}),
     "mnist": (mnist, {}),
+    "pathfinder": (pathfinder, {}),
+    "pathx": (pathfinder, {"resolution": 128}),
+    "sc": (sc, {}),
     "fashion_mnist": (fashion_mnist, {}),
     "digits": (digits, {}),
 }

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from src.dataloaders.base import Splits, check_fraction, split_train
 from src.dataloaders.idx import find_idx, read_idx
-from src.dataloaders.images import ImageSequences, Scaling, bit_reversal
 from src.dataloaders.root import find_folder
+from src.dataloaders.scaled import ScaledSequences, Scaling, bit_reversal
 from src.errors import UserError
 
 NAME = "mnist"
@@ -50,7 +50,7 @@ def probes() -> tuple[str, ...]:
 def load_from(folder: Path, options: Options, name: str) -> Splits:
     """Reads a set in MNIST's layout."""
     order = bit_reversal(28 * 28) if options.permute else None
-    known, test = (ImageSequences(*read(folder, part, name), UNIT, order) for part in PARTS)
+    known, test = (ScaledSequences(*read(folder, part, name), UNIT, order) for part in PARTS)
     train, val = split_train(known, options.val_split, options.seed)
     note = f"validation: {len(val):,} of the training images, seed {options.seed}"
     return Splits(train, val, test, n_classes=10, l_max=28 * 28, d_input=1, note=note)

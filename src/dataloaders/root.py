@@ -15,13 +15,13 @@ def data_root() -> Path:
 
 
 def find_folder(name: str, data_dir: str | None, folders: Iterable[str], probe: Iterable[str], how: str = "") -> Path:
-    """Returns the first folder that holds one of the files `probe`.
+    """Returns the first folder that holds one of the files or folders `probe`.
 
     Args:
         name: of the data set, as in `prepare NAME`.
         data_dir: the user's own place; None looks under `data_root()`.
         folders: where to look under either, relative.
-        probe: file names, any of which shows that the folder is the right one.
+        probe: names, any of which shows that the folder is the right one.
         how: what else to tell a user who does not have the data.
 
     Raises:
@@ -30,7 +30,7 @@ def find_folder(name: str, data_dir: str | None, folders: Iterable[str], probe: 
     base = data_root() if data_dir is None else Path(data_dir).expanduser()
     candidates = [base / folder for folder in folders] + ([base] if data_dir is not None else [])
     for folder in candidates:
-        if any((folder / file).is_file() for file in probe):
+        if any((folder / file).exists() for file in probe):
             return folder
     hint = how or f"run `python -m src.dataloaders prepare {name}`"
     raise UserError(

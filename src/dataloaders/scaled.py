@@ -1,6 +1,6 @@
-"""Images as sequences of pixels, row by row.
+"""Images (pixel after pixel, row by row) and sounds: whole numbers in memory or on disk, scaled when a batch is gathered.
 
-The bytes stay bytes in memory; a batch is gathered and scaled at once: x = (byte / 255 - mean) / std.
+x = (v / top - mean) / std for the stored number v, with a mean and a std for each channel.
 """
 
 from dataclasses import dataclass, replace
@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from src.dataloaders.base import Batch, MapDataset
+from src.dataloaders.cache import MappedArray
 
 CROP_PADDING = 4  # pixels mirrored at each side before a random crop
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """From a byte v to the value (v / top - mean) / std, a mean and std for each channel."""
+    """From a stored number v to (v / top - mean) / std: means and standard deviations of the channels in units of `top`."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -24,18 +25,18 @@ class Scaling:
 
 
 @dataclass(frozen=True, eq=False)
-class ImageSequences(MapDataset):
-    """Square images, pixel after pixel.
+class ScaledSequences(MapDataset):
+    """Sequences of one length.
 
     Args:
-        pixels: (N, L, C) uint8 with L = side * side.
+        values: (N, L, C) whole numbers, L = side * side for images.
         labels: (N,) int64.
-        scaling: to float32; None gives the bytes of one channel as (B, L) int64 tokens.
+        scaling: to float32; None gives the numbers of one channel as (B, L) int64 tokens.
         order: (L,) the order in which pixels are read; None is row by row.
-        augment: random crop after mirrored padding by 4 pixels, and a mirror image half of the time.
+        augment: for images, random crop after mirrored padding by 4 pixels, and a mirror image half of the time.
     """
 
-    pixels: Tensor
+    values: Tensor | MappedArray
     labels: Tensor
     scaling: Scaling | None
     order: Tensor | None = None
@@ -46,20 +47,21 @@ class ImageSequences(MapDataset):
 
     def batch(self, indices: Tensor, generator: torch.Generator | None = None) -> Batch:
         """See `SequenceDataset.batch`. Raises ValueError where augmentation has no generator to draw from."""
-        x = self.pixels[indices]
+        values = self.values.tensor if isinstance(self.values, MappedArray) else self.values
+        x = values[indices]
         if self.augment:
             if generator is None:
                 raise ValueError("an augmented data set needs a generator, so that a resumed run sees the same images")
             x = _crop_and_mirror(x, generator)
         if self.order is not None:
             x = x[:, self.order]
-        return Batch(self._values(x), self.labels[indices])
+        return Batch(self._scale(x), self.labels[indices])
 
-    def augmented(self) -> "ImageSequences":
+    def augmented(self) -> "ScaledSequences":
         """The same images with augmentation."""
         return replace(self, augment=True)
 
-    def _values(self, x: Tensor) -> Tensor:
+    def _scale(self, x: Tensor) -> Tensor:
         if self.scaling is None:
             return x[..., 0].long()
         mean, std = torch.tensor(self.scaling.mean), torch.tensor(self.scaling.std)

@@ -10,7 +10,7 @@ from PIL import Image
 from src.dataloaders import load
 from src.dataloaders.base import Subset, random_split
 from src.dataloaders.cifar import TEST_FILES, TRAIN_FILES, to_grey
-from src.dataloaders.images import ImageSequences, Scaling, bit_reversal
+from src.dataloaders.scaled import ScaledSequences, Scaling, bit_reversal
 from src.errors import UserError
 
 
@@ -74,7 +74,7 @@ def test_splits_are_disjoint_and_complete(cifar_dir):
 
 def test_augmentation_is_a_crop_of_the_mirrored_image():
     pixels = torch.arange(16 * 16, dtype=torch.uint8).reshape(1, 256, 1).expand(40, -1, -1)
-    images = ImageSequences(pixels, torch.zeros(40, dtype=torch.int64), None, augment=True)
+    images = ScaledSequences(pixels, torch.zeros(40, dtype=torch.int64), None, augment=True)
     padded = np.pad(np.arange(256).reshape(16, 16), 4, mode="symmetric")
     crops = {padded[i : i + 16, j : j + 16].tobytes() for i in range(9) for j in range(9)}
     crops |= {padded[i : i + 16, j : j + 16][:, ::-1].tobytes() for i in range(9) for j in range(9)}
@@ -143,7 +143,9 @@ def test_broken_cifar_is_refused(cifar_dir, damage, message):
         load("cifar", data_dir=str(cifar_dir))
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"PK" + data[2:], lambda data: b""])
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[: len(data) // 2], lambda data: b"PK" + data[2:], lambda data: b""]
+)
 @pytest.mark.parametrize("gz", [False, True])
 def test_broken_idx_is_refused(tmp_path, damage, gz):
     for part in ("train", "t10k"):
@@ -186,7 +188,7 @@ def test_options_are_checked_in_one_line(name, options, message):
 
 
 def test_items_and_subsets_agree_with_batches():
-    images = ImageSequences(
+    images = ScaledSequences(
         torch.arange(60, dtype=torch.uint8).reshape(5, 4, 3), torch.arange(5), Scaling((0.5,) * 3, (0.25,) * 3)
     )
     subset = Subset(images, torch.tensor([4, 1]))

@@ -1,0 +1,72 @@
+"""ListOps (Nangia & Bowman, arXiv 1804.06028) in LRA's long form: the value of a nested expression of MIN, MAX, MED and SM (sum mod 10).
+
+A source reads `( ( ( [MAX 2 ) 9 ) ] )`. Parentheses only show the tree and are dropped; `]` closes an operator. l_max 2,048,
+18 symbols, 10 classes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from src.dataloaders.base import Splits
+from src.dataloaders.cache import cached, fingerprint
+from src.dataloaders.root import find_folder
+from src.dataloaders.tokens import Example, TokenSequences, Words, build_tokens, read_vocabulary
+from src.errors import UserError
+
+NAME = "listops"
+SPLITS = ("train", "val", "test")
+FILES = tuple(f"basic_{split}.tsv" for split in SPLITS)
+HEADER = "Source\tTarget"
+SIZES = {"train": 96_000, "val": 2_000, "test": 2_000}
+HOW = "run `python -m src.dataloaders prepare listops --archive lra_release.gz` or `... prepare listops --generate`"
+_NO_PARENTHESES = str.maketrans("", "", "()")
+
+
+@dataclass(frozen=True)
+class Options:
+    """l_max: longest sequence, the end symbol included."""
+
+    data_dir: str | None = None
+    l_max: int = 2048
+
+    def __post_init__(self):
+        if self.l_max < 2:
+            raise UserError(f"dataset.l_max = {self.l_max} must be at least 2")
+
+
+def load(options: Options) -> Splits:
+    """Returns 96,000 / 2,000 / 2,000 expressions of the published set, or what was generated."""
+    source = find(options.data_dir)
+    settings = {"l_max": options.l_max, "source": fingerprint(source / file for file in FILES)}
+    folder = cached(source, "words", settings, partial(_build, source, options.l_max))
+    train, val, test = (TokenSequences(folder, split) for split in SPLITS)
+    note = "generated here" if (source / "generator.json").is_file() else "published files"
+    return Splits(train, val, test, n_classes=10, l_max=options.l_max, vocabulary=read_vocabulary(folder), note=note)
+
+
+def find(data_dir: str | None = None) -> Path:
+    """Returns the folder of the three files."""
+    folder = find_folder(NAME, data_dir, (NAME, "listops-1000"), FILES[:1], HOW)
+    for file in FILES[1:]:
+        if not (folder / file).is_file():
+            raise UserError(f"listops: {folder / file} is missing; {HOW}")
+    return folder
+
+
+def _build(source: Path, l_max: int, folder: Path) -> None:
+    reads = {split: partial(read, source / file) for split, file in zip(SPLITS, FILES, strict=True)}
+    build_tokens(folder, reads, Words(lambda text: text.translate(_NO_PARENTHESES)), l_max)
+
+
+def read(path: Path) -> Iterator[Example]:
+    """Yields the expressions of a file. Raises UserError for a line that is none."""
+    with open(path, encoding="utf-8") as file:
+        if file.readline().strip() != HEADER:
+            raise UserError(f"{path}: the first line is not 'Source<tab>Target'; {HOW}")
+        for number, line in enumerate(file, 2):
+            source, _, target = line.rstrip("\n").rpartition("\t")
+            if not source or not target.isdigit() or int(target) > 9:
+                raise UserError(f"{path}:{number}: expected an expression, a tab and a value 0-9; {HOW}")
+            yield (source,), int(target)

@@ -6,6 +6,8 @@ Shapes: B batch, C output channels of a kernel (2 for a bidirectional layer), H 
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import wraps
 from typing import NamedTuple
 
 import torch
@@ -13,6 +15,18 @@ from torch import Tensor, nn
 
 from src.errors import UserError
 from src.kernels.parameters import LearningRate, draw_dt, dt_of, learning_rates, register
+from src.ops.precision import full_precision
+
+
+def in_full_precision(method: Callable) -> Callable:
+    """Runs a kernel's method with autocast off."""
+
+    @wraps(method)
+    def wrapped(self: "Kernel", *args, **kwargs):
+        with full_precision(self.inv_dt):
+            return method(self, *args, **kwargs)
+
+    return wrapped
 
 
 class DiscreteSystem(NamedTuple):

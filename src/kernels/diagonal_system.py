@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from src.errors import UserError, did_you_mean
-from src.kernels.base import DiscreteSystem, Kernel
-from src.ops.precision import in_full_precision
+from src.kernels.base import DiscreteSystem, Kernel, in_full_precision
 from src.ops.vandermonde import log_vandermonde, log_vandermonde_transpose
 
 DISCRETISATIONS = ("zoh", "bilinear")

@@ -76,12 +76,10 @@ class S4Block(nn.Module):
     def _convolve(self, u: Tensor) -> Tensor:
         """u: (B, H, L). Returns K * u + D u, (B, C, H, L); D is added to the kernel, where it is the entry of lag 0."""
         K = self.kernel(u.shape[-1])
-        K0 = K[: self.C] if self.D is None else K[: self.C] + nn.functional.pad(self.D[..., None], (0, u.shape[-1] - 1))
-        y = fftconv(u, K0)
-        if self.bidirectional:
-            future = fftconv(u.flip(-1), K[self.C :]).flip(-1)
-            y = y + nn.functional.pad(future[..., 1:], (0, 1))
-        return y
+        past, future = (K[: self.C], K[self.C :]) if self.bidirectional else (K, None)
+        if self.D is not None:
+            past = past + nn.functional.pad(self.D[..., None], (0, u.shape[-1] - 1))
+        return fftconv(u, past, future)
 
     def _state_after(self, u: Tensor, state: Tensor, lengths: Tensor | None) -> Tensor:
         """u: (B, H, L). Sequences of one length go together; each is cut to its own length."""

@@ -1,13 +1,13 @@
 """The options that every sweep script has, and a parser whose errors are one line with a suggestion."""
 
 import argparse
-import os
 import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from src.errors import EXIT_USAGE, UserError, did_you_mean
+from src.sweep.pool import available_cores
 from src.sweep.sweep import LAUNCHERS
 from src.tracking.wandb_choice import MODES
 
@@ -50,13 +50,12 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, seeds: str = "3", p
         seeds: the default of --seeds, in the words of the command line.
         project_name: the default of --project_name (the W&B project).
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     add = parser.add_argument
     add("--device", choices=DEVICES, default="auto", help="where to compute (default: auto, cuda if there is one)")
     add(
         "--num_cpus",
         type=positive_int,
-        default=min(4, cores),
+        default=min(4, available_cores()),
         metavar="N",
         help="worker processes, each one run at a time (default: %(default)s)",
     )

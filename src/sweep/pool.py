@@ -142,6 +142,11 @@ class _Slot:
                 raise RuntimeError(f"workers do not start: {reason}")
 
 
+def available_cores() -> int:
+    """The cores that this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def worker_environment(threads: int) -> dict[str, str]:
     """The variables that a worker starts with: thread counts, which torch and numba read once, and where to find us."""
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))

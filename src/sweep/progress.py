@@ -9,7 +9,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-_SHARE, _SECONDS = 0.1, 60.0
+_PARTS, _SECONDS = 10, 60.0
 
 
 class ProgressLine:
@@ -26,7 +26,7 @@ class ProgressLine:
         self._bar = self._make_bar(n_steps) if self._stream.isatty() else None
         self._total, self._steps, self._resumed = n_steps, 0, 0
         self._start = time.monotonic()
-        self._last_share, self._last_time = 0.0, self._start
+        self._last_steps, self._last_part, self._last_time = 0, 0, self._start
         if self._bar is None:
             self.write(f"sweep: {n_runs} runs to do, {n_steps:,} steps")
 
@@ -55,11 +55,11 @@ class ProgressLine:
         """Writes a plain line when one is due."""
         if self._bar is not None:
             return
-        now, share = time.monotonic(), self._steps / max(self._total, 1)
-        moved = share > self._last_share
-        if share - self._last_share >= _SHARE or (moved and now - self._last_time >= _SECONDS):
-            self._last_share, self._last_time = share, now
-            self.write(f"sweep: {self._runs()}, {share:.0%}, {self._speed()}")
+        now, part = time.monotonic(), _PARTS * self._steps // max(self._total, 1)
+        moved = self._steps > self._last_steps
+        if part > self._last_part or (moved and now - self._last_time >= _SECONDS):
+            self._last_steps, self._last_part, self._last_time = self._steps, part, now
+            self.write(f"sweep: {self._runs()}, {self._steps / max(self._total, 1):.0%}, {self._speed()}")
 
     def write(self, text: str) -> None:
         """Writes a line of its own, above the live one."""

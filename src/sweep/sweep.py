@@ -1,7 +1,6 @@
 """A sweep from its list of runs to its outcome: skip what is done, do the rest in workers."""
 
 import contextlib
-import os
 from collections import defaultdict
 from collections.abc import Callable, Generator, Hashable
 from pathlib import Path
@@ -10,7 +9,7 @@ from src.errors import UserError, did_you_mean
 from src.sweep.job import Job, Message, Settings
 from src.sweep.ledger import Ledger, SweepOutcome
 from src.sweep.lock import check_writable
-from src.sweep.pool import run_in_processes
+from src.sweep.pool import available_cores, run_in_processes
 from src.sweep.run import Run
 from src.sweep.signals import StopSignals
 from src.tracking import environment
@@ -62,7 +61,7 @@ def run_sweep(
     jobs = make_jobs(ledger.pending, group)
     devices = devices or ["cpu"]
     slots = [devices[i % len(devices)] for i in range(workers)]
-    threads = threads_per_worker or max(1, len(os.sched_getaffinity(0)) // workers)
+    threads = threads_per_worker or max(1, available_cores() // workers)
     with (
         StopSignals() as signals,
         contextlib.closing(_launch(launcher, jobs, settings, slots, threads, signals.level)) as messages,

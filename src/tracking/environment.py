@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+_FOLDER = Path(__file__).resolve().parent
 _PACKAGES = ("torch", "numpy", "scipy", "numba")
 _SECRET_NAME = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
 _SECRET_VALUE = re.compile(r"[0-9a-fA-F]{32,}|wandb_v\d+_\w+|[A-Za-z0-9_]{40,}")
@@ -64,15 +65,14 @@ def _cpu_model() -> str:
 
 def _git_state() -> dict[str, Any] | None:
     """The commit of this suite and whether tracked files differ from it; None outside a git checkout."""
-    folder = Path(__file__).resolve().parent
-    commit = _git(folder, "rev-parse", "HEAD")
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--untracked-files=no")
     return None if commit is None or changes is None else {"commit": commit, "dirty": bool(changes)}
 
 
-def _git(folder: Path, *words: str) -> str | None:
+def _git(*words: str) -> str | None:
     try:
-        answer = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+        answer = subprocess.run(["git", *words], cwd=_FOLDER, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout.strip()

@@ -8,13 +8,12 @@ correlations, products with conjugate spectra; spectra are computed again in the
 reading them from memory would, and keeps only u and K between the two.
 """
 
-from collections.abc import Iterator
-
 import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.nn.functional import pad
 
+from src.ops.blocks import channel_blocks
 from src.ops.precision import at_least_float32, full_precision
 
 BLOCK_BYTES = (
@@ -81,9 +80,5 @@ def _sum_of_products(x: Tensor, y: Tensor, axis: int) -> Tensor:
     return total
 
 
-def _blocks(u: Tensor, n: int) -> Iterator[slice]:
-    """Yields slices of channels: by cache size on the CPU, all at once on an accelerator."""
-    B, H, _ = u.shape
-    size = max(1, BLOCK_BYTES // (B * n * u.element_size())) if u.device.type == "cpu" else H
-    for h in range(0, H, size):
-        yield slice(h, h + size)
+def _blocks(u: Tensor, n: int) -> list[slice]:
+    return channel_blocks(u.shape[1], len(u) * n * u.element_size(), BLOCK_BYTES, u.device)

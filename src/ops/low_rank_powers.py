@@ -16,10 +16,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from src.ops.blocks import channel_blocks
 from src.ops.low_rank_steps import coarse_adjoint, coarse_steps, fine_adjoint, fine_steps
 from src.ops.vandermonde import table_lengths
 
-BLOCK = 32  # channels at a time
+BLOCK_BYTES = 1 << 23  # of one block's tables and matrices
 
 
 class LowRankSystem(NamedTuple):
@@ -46,7 +47,7 @@ class _LowRankKernel(torch.autograd.Function):
         X = C.new_empty(len(C), C.shape[-1], C.shape[-1])
         coarse = C.new_empty(*C.shape[:2], M, C.shape[-1])
         K = C.new_empty(*C.shape[:2], M * S)
-        for rows in _blocks(len(C)):
+        for rows in _blocks(p, S):
             d, p, q, B, C = (x[rows] for x in inputs)
             fine, _, left = _fine(d, p, q, B, S)
             X[rows] = _step_of(fine[:, 1:], left, d, S)
@@ -61,7 +62,7 @@ class _LowRankKernel(torch.autograd.Function):
         *inputs, X, coarse = ctx.saved_tensors
         grads = [torch.zeros_like(x) for x in inputs]
         M = coarse.shape[2]
-        for rows in _blocks(len(X)):
+        for rows in _blocks(inputs[1], ctx.S):
             tail = (0, M * ctx.S - grad.shape[-1])
             grad_K = torch.nn.functional.pad(grad[rows], tail).reshape(grad[rows].shape[0], -1, ctx.S)
             _backward_block([x[rows] for x in inputs], X[rows], coarse[rows], grad_K, [x[rows] for x in grads])
@@ -89,8 +90,9 @@ def _backward_block(inputs: list[Tensor], X: Tensor, coarse: Tensor, grad_K: Ten
     grads[4][:] = grad_coarse[:, :, 0]
 
 
-def _blocks(H: int) -> list[slice]:
-    return [slice(h, min(h + BLOCK, H)) for h in range(0, H, BLOCK)]
+def _blocks(p: Tensor, S: int) -> list[slice]:
+    H, r, n = p.shape
+    return channel_blocks(H, 8 * n * (2 * n + 4 * (1 + r) * S), BLOCK_BYTES, p.device)
 
 
 def _fine(d: Tensor, p: Tensor, q: Tensor, B: Tensor, S: int) -> tuple[Tensor, Tensor, Tensor]:

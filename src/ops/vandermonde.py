@@ -10,10 +10,15 @@ repeated doubling; what is doubled is squared in float64, so phases stay right a
 exception. The state's memory of an input, sum_t u_t exp(z t), is the transpose of the same factorisation.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
+from src.ops.blocks import channel_blocks
 from src.ops.precision import at_least_float32, full_precision
+
+BLOCK_BYTES = 1 << 23  # measured best: smaller blocks pay for many small calls, larger ones for memory
 
 
 def log_vandermonde(w: Tensor, z: Tensor, L: int) -> Tensor:
@@ -83,66 +88,93 @@ def _flat(x: Tensor) -> Tensor:
     return torch.view_as_real(x).flatten(-2) if x.is_complex() else x
 
 
-def _product(wc: Tensor, coarse: Tensor, fine: Tensor, L: int) -> Tensor:
-    """K (R, H, L) from the conjugate weights (R, H, N) and the two conjugate tables."""
-    R, H, N = wc.shape
-    left = wc.transpose(0, 1).unsqueeze(2) * coarse.unsqueeze(1)
-    K = torch.bmm(_flat(left.reshape(H, -1, N)), _flat(fine.conj_physical()).mT)
-    return K.reshape(H, R, -1)[..., :L].transpose(0, 1)
+def _unflat(x: Tensor, like: Tensor) -> Tensor:
+    """Undoes `_flat` if `like` is complex."""
+    return torch.view_as_complex(x.unflatten(-1, (-1, 2))) if like.is_complex() else x
 
 
-def _moments(u: Tensor, coarse: Tensor, fine: Tensor, first: bool) -> tuple[Tensor, Tensor | None]:
-    """Returns sum_t u_t conj(exp(z t)) and, if `first`, sum_t t u_t conj(exp(z t)), (R, H, N), of u (R, H, L)."""
+def _product(w: Tensor, coarse: Tensor, fine: Tensor, K: Tensor) -> None:
+    """Fills K (H, R, M S) from the conjugate weights (R, H, N) and the two conjugate tables."""
+    left = w.transpose(0, 1).unsqueeze(2) * coarse.unsqueeze(1)
+    torch.bmm(_flat(left.flatten(1, 2)), _flat(fine.conj_physical()).mT, out=K.view(len(K), -1, fine.shape[1]))
+
+
+def _moments(u: Tensor, coarse: Tensor, fine: Tensor, orders: int) -> list[Tensor]:
+    """Returns sum_t u_t conj(exp(z t)) and, for 2 orders, sum_t t u_t conj(exp(z t)): u (R, H, L) to (R, H, N) each."""
     R, H, L = u.shape
     M, S, N = coarse.shape[1], fine.shape[1], fine.shape[2]
-    rows = torch.nn.functional.pad(u.transpose(0, 1), (0, M * S - L)).reshape(H, R * M, S)
-    inner = _sum_fine(rows, fine).reshape(H, R, M, N) * coarse.unsqueeze(1)
-    if not first:
-        return inner.sum(2).transpose(0, 1), None
-    b = torch.arange(S, device=u.device, dtype=u.dtype).unsqueeze(-1)
-    inner_b = _sum_fine(rows, fine * b).reshape(H, R, M, N) * coarse.unsqueeze(1)
-    a = torch.arange(M, device=u.device, dtype=u.dtype).unsqueeze(-1) * S
-    return inner.sum(2).transpose(0, 1), (inner_b + a * inner).sum(2).transpose(0, 1)
+    u = u.transpose(0, 1)
+    rows = (torch.nn.functional.pad(u, (0, M * S - L)) if L < M * S else u).reshape(H, R * M, S)
+    count = lambda n: torch.arange(n, device=u.device, dtype=u.dtype)
+    if orders == 2:
+        fine = torch.cat([fine, fine * count(S).unsqueeze(-1)], -1)
+    inner = _unflat(torch.bmm(rows, _flat(fine)), fine).view(H, R, M, orders, N)
+    inner *= coarse.view(H, 1, M, 1, N)
+    weights = torch.stack([torch.ones_like(count(M)), S * count(M)][:orders])
+    sums = _unflat(weights @ _flat(inner.view(H, R, M, -1)), fine).transpose(0, 1)
+    if orders == 1:
+        return [sums[:, :, 0]]
+    return [sums[:, :, 0, :N], sums[:, :, 1, :N] + sums[:, :, 0, N:]]
 
 
-def _sum_fine(rows: Tensor, fine: Tensor) -> Tensor:
-    """Contracts the fine time index: (H, R M, S) with (H, S, N), as one real product."""
-    out = torch.bmm(rows, _flat(fine))
-    return torch.view_as_complex(out.unflatten(-1, (-1, 2))) if fine.is_complex() else out
+def _blocks(z: Tensor, rows: int, L: int, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Yields blocks of channels with their two conjugate tables."""
+    M, S = table_lengths(L)
+    size = dtype.itemsize * (rows * L + 2 * z.shape[1] * (S + (1 + rows) * M))
+    for block in channel_blocks(z.shape[0], size, BLOCK_BYTES, z.device):
+        yield block, *power_tables(z[block], L, dtype)
+
+
+def _convolution_kernel(w: Tensor, z: Tensor, L: int) -> Tensor:
+    """Returns Re sum_n conj(w_n) exp(z_n t), (R, H, L); w (R, H, N)."""
+    M, S = table_lengths(L)
+    K = torch.empty(w.shape[1], len(w), M * S, dtype=w.dtype.to_real(), device=w.device)
+    for rows, coarse, fine in _blocks(z, len(w), L, w.dtype):
+        _product(w[:, rows], coarse, fine, K[rows])
+    return K[..., :L].transpose(0, 1)
 
 
 class _LogVandermonde(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, w: Tensor, z: Tensor, L: int) -> Tensor:
-        coarse, fine = power_tables(z, L, w.dtype)
-        ctx.save_for_backward(w, coarse, fine)
-        ctx.z_dtype = z.dtype
-        return _product(w.conj().resolve_conj(), coarse, fine, L)
+    """w (R, H, N) and z (H, N) to K (R, H, L); the tables are made again in the backward pass."""
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        w, coarse, fine = ctx.saved_tensors
+    def forward(ctx, w: Tensor, z: Tensor, L: int) -> Tensor:
+        ctx.save_for_backward(w, z)
+        return _convolution_kernel(w.conj_physical(), z, L)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        w, z = ctx.saved_tensors
+        grad_w, grad_z = torch.empty_like(w), torch.empty_like(z)
         with full_precision(grad):
-            m0, m1 = _moments(grad, coarse, fine, ctx.needs_input_grad[1])
-            grad_z = None if m1 is None else (w.conj() * m1).sum(0).to(ctx.z_dtype)
-        return m0, grad_z, None
+            for rows, coarse, fine in _blocks(z, len(w), grad.shape[-1], w.dtype):
+                grad_w[:, rows], m1 = _moments(grad[:, rows], coarse, fine, 2)
+                grad_z[rows] = (w[:, rows].conj() * m1).sum(0)
+        return grad_w, grad_z, None
 
 
 class _LogVandermondeTranspose(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, u: Tensor, z: Tensor) -> Tensor:
-        dtype = torch.promote_types(u.dtype, torch.complex32) if z.is_complex() else u.dtype
-        coarse, fine = power_tables(z, u.shape[-1], dtype)
-        ctx.save_for_backward(u, coarse, fine)
-        ctx.z_dtype = z.dtype
-        return _moments(u, coarse, fine, False)[0].conj().resolve_conj()
+    """u (R, H, L) and z (H, N) to m (R, H, N)."""
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        u, coarse, fine = ctx.saved_tensors
+    def forward(ctx, u: Tensor, z: Tensor) -> Tensor:
+        ctx.save_for_backward(u, z)
+        m = torch.empty(*u.shape[:2], z.shape[1], dtype=_like(z, u.dtype), device=u.device)
+        for rows, coarse, fine in _blocks(z, len(u), u.shape[-1], m.dtype):
+            m[:, rows] = _moments(u[:, rows], coarse, fine, 1)[0].conj()
+        return m
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+        u, z = ctx.saved_tensors
+        grad_z = torch.empty_like(z)
         with full_precision(u):
-            grad_u = _product(grad, coarse, fine, u.shape[-1])
-            grad_z = None
-            if ctx.needs_input_grad[1]:
-                grad_z = (_moments(u, coarse, fine, True)[1] * grad).sum(0).to(ctx.z_dtype)
+            grad_u = _convolution_kernel(grad, z, u.shape[-1])
+            for rows, coarse, fine in _blocks(z, len(u), u.shape[-1], grad.dtype):
+                grad_z[rows] = (_moments(u[:, rows], coarse, fine, 2)[1] * grad[:, rows]).sum(0)
         return grad_u, grad_z
+
+
+def _like(z: Tensor, real: torch.dtype) -> torch.dtype:
+    """Returns the dtype of z's field in the precision of `real`."""
+    return real.to_complex() if z.is_complex() else real

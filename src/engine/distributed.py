@@ -24,6 +24,7 @@ def process_group(device: torch.device) -> Iterator[None]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
+        dist.barrier()  # gloo aborts a process that still sends to one that has left
     finally:
         dist.destroy_process_group()
 

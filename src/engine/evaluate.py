@@ -18,6 +18,7 @@ from src.engine.distributed import same_buffers
 from src.engine.plan import limited
 from src.engine.precision import Precision, autocast
 from src.engine.tally import Measures, Ratio, Tally
+from src.ops.precision import at_least_float32
 
 Objective = Callable[[nn.Module, Batch], Measures]
 Evaluator = Callable[[nn.Module], dict[str, float]]
@@ -31,7 +32,7 @@ def classification(model: nn.Module, batch: tuple[Tensor, ...]) -> Measures:
 
 def class_measures(logits: Tensor, target: Tensor) -> Measures:
     """Loss and accuracy for logits (B, classes) and target (B,)."""
-    loss = F.cross_entropy(logits.float(), target, reduction="sum")
+    loss = F.cross_entropy(at_least_float32(logits), target, reduction="sum")
     return {"loss": Ratio(loss, len(target)), "accuracy": Ratio((logits.argmax(-1) == target).sum(), len(target))}
 
 
@@ -44,7 +45,7 @@ def token_measures(logits: Tensor, target: Tensor, mask: Tensor | None = None) -
         mask: (B, L) bool; None is all tokens. A sequence without a token is not counted.
     """
     mask = torch.ones_like(target, dtype=torch.bool) if mask is None else mask
-    losses = F.cross_entropy(logits.float().transpose(1, 2), target, reduction="none")
+    losses = F.cross_entropy(at_least_float32(logits).transpose(1, 2), target, reduction="none")
     right = (logits.argmax(-1) == target) & mask
     has_tokens = mask.any(1)
     all_right = (right == mask).all(1) & has_tokens

@@ -18,10 +18,12 @@ def first_bad_tensor(model: nn.Module, objective: Objective, batches: Iterable[B
 
     Runs the batches again. Call it before the optimizer has used the gradients, and throw the model away afterwards.
     """
-    for kind, named in (("parameter", model.named_parameters()), ("buffer", model.named_buffers())):
-        for name, tensor in named:
-            if _is_bad(tensor):
-                return f"{kind} '{name}'"
+    for name, parameter in model.named_parameters():
+        if _is_bad(parameter):
+            return f"parameter '{name}'"
+    for name, buffer in _constants(model):
+        if _is_bad(buffer):
+            return f"buffer '{name}'"
     model.zero_grad(set_to_none=True)
     for batch in batches:
         with _watched(model) as bad:
@@ -33,6 +35,13 @@ def first_bad_tensor(model: nn.Module, objective: Objective, batches: Iterable[B
         if bad:
             return bad[0]
     return None
+
+
+def _constants(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Buffers, but for running statistics: those only show that something bad has already passed."""
+    for prefix, module in model.named_modules():
+        if not isinstance(module, nn.modules.batchnorm._NormBase):
+            yield from module.named_buffers(prefix, recurse=False)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ import torch
 
 from src.engine import FileStore, MemoryStore, Stopped
 from src.errors import EXIT_INTERRUPTED
-from tests.engine.small import fingerprint, full_run, rows_without_times
+from src.tracking import read_jsonl
+from tests.engine.small import fingerprint, full_run, without_times
 
 N_STEPS = 24
 
@@ -96,16 +97,13 @@ def end_after(process: subprocess.Popen, n_steps: int, signum: int) -> int:
     return process.wait(timeout=60)
 
 
-def test_sigkill_and_sigterm_of_a_real_process(tmp_path):
-    """One process unbroken; another killed by SIGKILL, then stopped by SIGTERM, then finished: same bits, same log."""
-    broken, whole = tmp_path / "broken", tmp_path / "whole"
-    broken.mkdir()
-    whole.mkdir()
-    unbroken = launch(whole, 0.0)
-    assert end_after(launch(broken, 0.05), 8, signal.SIGKILL) == -signal.SIGKILL
-    assert end_after(launch(broken, 0.05), 5, signal.SIGTERM) == EXIT_INTERRUPTED
-    finished, _ = launch(broken, 0.0).communicate(timeout=60)
-    expected, _ = unbroken.communicate(timeout=60)
-    assert finished.splitlines()[-1] == expected.splitlines()[-1]
-    assert finished.count("step") < N_STEPS == expected.count("step")
-    assert rows_without_times(broken / "log.jsonl") == rows_without_times(whole / "log.jsonl")
+def test_sigkill_and_sigterm_of_a_real_process(unbroken, tmp_path):
+    """A process killed by SIGKILL, the next stopped by SIGTERM, the third finishes: the bits and the log of an unbroken run."""
+    assert end_after(launch(tmp_path, 0.05), 8, signal.SIGKILL) == -signal.SIGKILL
+    assert end_after(launch(tmp_path, 0.05), 5, signal.SIGTERM) == EXIT_INTERRUPTED
+    finished, _ = launch(tmp_path, 0.0).communicate(timeout=60)
+    assert finished.splitlines()[-1] == unbroken
+    assert finished.count("step") < N_STEPS
+    rows = []
+    full_run(log=lambda step, **values: rows.append({"step": step, **values}))
+    assert without_times(read_jsonl(tmp_path / "log.jsonl")) == without_times(rows)

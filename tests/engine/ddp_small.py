@@ -1,0 +1,68 @@
+"""Run by torchrun: trains the small network in every process and writes what process 0 ends with.
+
+`torchrun --nproc_per_node=2 -m tests.engine.ddp_small OUT MODE`, MODE one of train, resume, stop.
+"""
+
+import signal
+import sys
+from pathlib import Path
+
+import torch
+
+from src.engine import (
+    Evaluation,
+    FileStore,
+    Plan,
+    Stopped,
+    TensorBatches,
+    classification,
+    distributed,
+    fit,
+    stop_on_signals,
+)
+from src.errors import EXIT_INTERRUPTED
+from tests.engine.small import CPU, data, network, start
+
+
+def train(batch_size: int, **ports):
+    """8 steps of 2 x 8 (or 16) samples in float64, without dropout; the evaluation set does not divide by 2."""
+    state = start(network(dropout=0.0, norm=False).double(), decay=0.9)
+    x, y = data(n=75)
+    x_test, y_test = data(n=37, seed=1)
+    validation = Evaluation(TensorBatches((x_test.double(), y_test), 5), classification, CPU)
+    plan = Plan(max_epochs=2, accumulate_grad_batches=1, gradient_clip_val=0.4, log_every=2, save_steps=3)
+    source = TensorBatches((x.double(), y), batch_size, seed=3, drop_last=False)
+    evaluators = {"val": validation}
+    lines = ports.pop("say", lambda line: None)
+    result = fit(state, source, classification, plan, CPU, evaluators=evaluators, final=evaluators, say=lines, **ports)
+    return state, result
+
+
+def main(out: Path, mode: str) -> int:
+    torch.set_num_threads(1)
+    rows = []
+
+    def advance(n_steps: int) -> None:
+        if mode == "stop" and len(rows) == 1 and not stop():
+            signal.raise_signal(signal.SIGTERM)  # in process 0 alone
+
+    with distributed.process_group(CPU), stop_on_signals() as stop:
+        try:
+            state, result = train(
+                8,
+                log=lambda step, **row: rows.append(row),
+                store=FileStore(out, "ddp"),
+                stop=stop,
+                advance=advance,
+            )
+        except Stopped:
+            return EXIT_INTERRUPTED
+        if distributed.is_main():
+            torch.save(
+                {"weights": state.weights(), "final": result.final, "last": result.last, "rows": rows}, out / "end.pt"
+            )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

@@ -1,6 +1,7 @@
 """One plain training loop for every script: `fit` advances a `TrainState` through `Batches` towards an objective."""
 
 from src.engine.batches import Batches, DatasetBatches, GeneratedBatches, TensorBatches
+from src.engine.checkpoint import load_weights, read_checkpoint, weights_in
 from src.engine.device import choose_device, describe_device
 from src.engine.ema import Ema
 from src.engine.evaluate import Evaluation, class_measures, classification, token_measures
@@ -35,10 +36,13 @@ __all__ = [
     "describe_device",
     "fit",
     "group_table",
+    "load_weights",
     "make_optimizer",
     "make_schedule",
     "parameter_groups",
+    "read_checkpoint",
     "run_ports",
     "stop_on_signals",
     "token_measures",
+    "weights_in",
 ]

@@ -103,6 +103,11 @@ class CheckpointFile:
         return None
 
 
+def weights_in(state: State) -> dict[str, Tensor]:
+    """Returns the weights to evaluate from the state of a run, last or best: averaged where there is a moving average."""
+    return state["model"] | state.get("ema", {})
+
+
 def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
     """Copies `weights` into the model.
 

@@ -180,7 +180,8 @@ class _Loop:
             late = time.monotonic() - self.last_save >= plan.save_seconds
             wishes = distributed.gather((self.stop(), late))
             stop, save = any(wish[0] for wish in wishes), save or wishes[0][1]
-        if stop or save:
+        # the last step of an epoch is saved with the epoch's row, which a run resumed from here would log again
+        if stop or (save and state.batch < self.n_batches):
             self._save()
         if stop:
             raise Stopped(f"stopped after step {state.step}; the state is saved")

@@ -8,9 +8,9 @@ import sys
 import pytest
 import torch
 
-from src.engine import FileStore, MemoryStore, Stopped
+from src.engine import FileStore, MemoryStore, Stopped, load_weights, read_checkpoint, weights_in
 from src.errors import EXIT_INTERRUPTED
-from src.tracking import read_jsonl
+from src.tracking import JsonlLog, read_jsonl
 from tests.engine.small import fingerprint, full_run, without_times
 
 N_STEPS = 24
@@ -81,6 +81,39 @@ def test_stop_saves_the_state_of_this_very_step(unbroken, tmp_path):
         full_run(store=FileStore(tmp_path, "a"), stop=lambda: next(asked))
     assert FileStore(tmp_path, "a").load()["step"] == 7
     assert fingerprint(*full_run(store=FileStore(tmp_path, "a"))) == unbroken
+
+
+@pytest.mark.parametrize("step", [6, 12, 18, 24])
+def test_killed_while_an_epoch_is_logged_or_saved(tmp_path, step):
+    """Between the row of an epoch and the state that follows it: the row is neither lost nor there twice."""
+
+    def run(path, kill: bool) -> list[dict]:
+        log = JsonlLog(path / "log.jsonl")
+
+        def log_row(at: int, **values: float) -> None:
+            log.log(at, **values)
+            if kill and at == step and "epoch" in values:
+                raise Killed
+
+        if not (path / "last.pt").exists():
+            log.rewind(-1)
+        full_run(store=FileStore(path, "a"), log=log_row, resumed=log.rewind)
+        return without_times(read_jsonl(log.path))
+
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "whole").mkdir()
+    with pytest.raises(Killed):
+        run(tmp_path / "broken", kill=True)
+    assert run(tmp_path / "broken", kill=False) == run(tmp_path / "whole", kill=False)
+
+
+def test_weights_to_evaluate_are_in_both_files(tmp_path):
+    state, _ = full_run(store=FileStore(tmp_path, "a"))
+    for name, tensor in weights_in(read_checkpoint(tmp_path / "last.pt")).items():
+        assert torch.equal(tensor, state.weights()[name])
+    best = read_checkpoint(tmp_path / "best.pt")
+    assert best["epoch"] == state.best_epoch
+    load_weights(state.model, weights_in(best))
 
 
 def launch(folder, delay: float) -> subprocess.Popen:

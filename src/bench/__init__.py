@@ -1,0 +1,1 @@
+"""Speed tables that a user can print on their own machine: `python -m src.bench {kernels,...}`."""

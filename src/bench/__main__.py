@@ -1,0 +1,59 @@
+"""`python -m src.bench [kernels theory ...]`: measures on this machine and prints, or writes, the speed tables."""
+
+import argparse
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+
+from src.bench import kernels, theory
+from src.bench.timing import Table, machine, markdown
+from src.errors import UserError, did_you_mean, run_door
+
+PLAIN = "one thread's CPU time; the plain form loops over time in Python under autograd"
+BENCHES: dict[str, Callable[[bool], Iterable[Table]]] = {
+    "kernels": kernels.tables,
+    "theory": lambda quick: [
+        Table("Theory experiment, one training step", f"{PLAIN}; {machine()}.", theory.rows(quick))
+    ],
+}
+
+
+def main() -> int:
+    """Measures what was asked for; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m src.bench", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"{', '.join(BENCHES)}; all when left out")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions, no kernel of length 16384")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="torch threads (default 1, the setting of the published tables)"
+    )
+    parser.add_argument("--out", type=Path, help="Markdown file: each bench replaces its own section")
+    options = parser.parse_args()
+    for name in options.names:
+        if name not in BENCHES:
+            raise UserError(f"unknown bench '{name}'{did_you_mean(name, BENCHES)}")
+    torch.set_num_threads(options.threads)
+    for name in options.names or BENCHES:
+        parts = []
+        for table in BENCHES[name](options.quick):
+            parts.append(markdown(table))
+            print(parts[-1], end="\n\n", flush=True)
+        if options.out:
+            write_section(options.out, name, "\n\n".join(parts))
+    return 0
+
+
+def write_section(path: Path, name: str, text: str) -> None:
+    """Puts `text` between the markers of `name` in the file, at its end if it has none."""
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    section = f"{begin}\n{text}\n{end}"
+    old = path.read_text() if path.exists() else "# Speed\n"
+    pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+    new = pattern.sub(lambda _: section, old) if pattern.search(old) else f"{old.rstrip()}\n\n{section}\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(new)
+
+
+if __name__ == "__main__":
+    run_door(main)

@@ -4,6 +4,7 @@ torchrun sets RANK, LOCAL_RANK and WORLD_SIZE; processes talk over gloo on CPUs 
 """
 
 import contextlib
+import gc
 import os
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -24,8 +25,8 @@ def process_group(device: torch.device) -> Iterator[None]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
-        dist.barrier()  # gloo aborts a process that still sends to one that has left
     finally:
+        gc.collect()  # DistributedDataParallel is part of reference cycles; outliving its group it aborts the process
         dist.destroy_process_group()
 
 

@@ -69,7 +69,7 @@ class RunFolder:
             problem = _read_record(self.path / "result.json", "key")[1] or "result.json is missing or of another run"
             return Status("interrupted", status.step, problem, status.seconds)
         if status.state == "running" and not is_locked(self.path):
-            return Status("interrupted", status.step, "was killed", status.seconds)
+            return Status("interrupted", status.step, "was cut off", status.seconds)
         return status
 
     def result(self) -> dict[str, Any] | None:

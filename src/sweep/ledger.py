@@ -47,8 +47,9 @@ class SweepOutcome:
 
 
 def describe_failure(out: str | Path, run: Run, message: str) -> str:
-    """One line: which run, what happened, where its traceback is."""
-    return f"failed: {run.name}: {message} ({RunFolder(out, run).path / 'traceback.txt'})"
+    """One line: which run, what happened, where its traceback is (a full disk may have kept it from being written)."""
+    trace = RunFolder(out, run).path / "traceback.txt"
+    return f"failed: {run.name}: {message}" + (f" ({trace})" if trace.exists() else "")
 
 
 class WorkerLost(RuntimeError):

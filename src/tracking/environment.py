@@ -11,7 +11,7 @@ from typing import Any
 
 _FOLDER = Path(__file__).resolve().parent
 _PACKAGES = ("torch", "numpy", "scipy", "numba")
-_SECRET_NAME = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"(.*[_-])?(key|apikey|token|secret|password|passwd|credentials?)", re.IGNORECASE)
 _SECRET_VALUE = re.compile(r"[0-9a-fA-F]{32,}|wandb_v\d+_\w+|[A-Za-z0-9_]{40,}")
 _HIDDEN = "***"
 
@@ -31,14 +31,14 @@ def environment() -> dict[str, Any]:
 
 def hide_secrets(words: list[str]) -> list[str]:
     """Returns the command line without values that are named or look like secrets, or are some in os.environ."""
-    secrets = {value for name, value in os.environ.items() if _SECRET_NAME.search(name) and len(value) >= 8}
+    secrets = {value for name, value in os.environ.items() if _SECRET_NAME.fullmatch(name) and len(value) >= 8}
     hidden = []
     for word in words:
         before = hidden[-1] if hidden else ""
-        if before.startswith("-") and "=" not in before and _SECRET_NAME.search(before) and not word.startswith("-"):
+        if before.startswith("-") and _SECRET_NAME.fullmatch(before) and not word.startswith("-"):
             word = _HIDDEN
         name, equals, value = word.partition("=")
-        if equals and value and _SECRET_NAME.search(name):
+        if equals and value and _SECRET_NAME.fullmatch(name):
             word = f"{name}={_HIDDEN}"
         for secret in secrets:
             word = word.replace(secret, _HIDDEN)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60.0  # seconds; a wait that ends well takes about one
+PATIENCE = 120.0  # seconds; a wait that ends well takes about one, and ten with Ray
 
 
 @contextmanager

@@ -65,6 +65,7 @@ def test_failures_are_recorded_the_others_go_on_and_a_retry_equals_an_unbroken_r
         assert f"failed: {run.name}: {message}" in said
         assert folder.result() is None
         if kind != "full_disk":  # there the failure could not be written either, and the run counts as interrupted
+            assert f"({folder.path / 'traceback.txt'})" in said
             assert message in (folder.path / "traceback.txt").read_text()
             assert (folder.status().state, folder.status().step) == ("failed", 10)
 
@@ -157,7 +158,7 @@ def test_plan_tells_how_far_runs_are_and_touches_nothing(tmp_path):
     result = plan(runs, tmp_path)
     assert result.lines() == [
         f"done        seed 0 [{runs[0].key}]",
-        f"interrupted seed 2 [{runs[2].key}] at step 15: was killed",
+        f"interrupted seed 2 [{runs[2].key}] at step 15: was cut off",
         f"failed      seed 1 [{runs[1].key}] at step 5: ValueError: the toy broke",
         f"new         seed 3 [{runs[3].key}]",
     ]

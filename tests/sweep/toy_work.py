@@ -2,7 +2,8 @@
 
 An accident is an empty file `<kind>-<seed>-<step>` in the folder of the sweep: it happens in the run with that seed before
 that step, and the file is gone then. So a run that met one has the same config, and must have the same result, as one that
-did not. A `gate` holds the run up while its file is there; `at-gate-<seed>-<step>` tells that the run has reached it.
+did not. A `gate` holds the run up while its file is there; `at-gate-<seed>-<step>` tells that the run has reached it,
+and in which process.
 """
 
 import os
@@ -76,7 +77,7 @@ def meet_accidents(folder: RunFolder, step: int, control: Control) -> None:
             happen()
     for kind in ("gate", "deaf_gate"):
         while (sweep_folder / f"{kind}-{place}").exists() and (kind == "deaf_gate" or not control.stop()):
-            (sweep_folder / f"at-gate-{place}").touch()
+            (sweep_folder / f"at-gate-{place}").write_text(str(os.getpid()))
             time.sleep(0.02)
 
 

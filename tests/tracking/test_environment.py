@@ -44,9 +44,9 @@ def test_secrets_are_hidden_however_they_come(monkeypatch):
         "0123456789abcdef" * 3,
         "url?t=tok-en.with.dots",
     ]
-    words += ["short-key", "--out", "runs", "keys", "lr=1e-4", "--retry_failed"]
+    words += ["short-key", "--out", "runs", "keys", "num_tokens=64", "--retry_failed"]
     hidden = ["train.py", "--api_key", "***", "--key=***", "password=***", "***", "url?t=***"]
-    assert hide_secrets(words) == [*hidden, "***", "--out", "runs", "keys", "lr=1e-4", "--retry_failed"]
+    assert hide_secrets(words) == [*hidden, "***", "--out", "runs", "keys", "num_tokens=64", "--retry_failed"]
 
 
 def test_git_state_follows_the_checkout_and_is_none_outside(monkeypatch, tmp_path):

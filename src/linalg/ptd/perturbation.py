@@ -39,7 +39,7 @@ class Perturbation:
 
     @property
     def is_real(self) -> bool:
-        """Whether E is real, so that states come in conjugate pairs."""
+        """Whether E is real, so that complex eigenvalues come in conjugate pairs."""
         return not np.iscomplexobj(self.E)
 
     @cached_property
@@ -61,6 +61,11 @@ class Perturbation:
     def max_real(self) -> float:
         """The largest real part in the spectrum of A_H + E; below zero means stable."""
         return float(self.Lambda.real.max())
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether states come in conjugate pairs only, so that the upper half of them is the whole real system."""
+        return self.is_real and bool(np.all(self.Lambda.imag != 0))
 
     def reflected(self) -> "Perturbation":
         """Returns the system with every Re(Lambda) replaced by -|Re(Lambda)|, as the published code forces stability.

@@ -19,17 +19,19 @@ from scipy.optimize import minimize
 
 from src.linalg.hippo import Float, legs
 from src.linalg.ptd.objective import Eigensystem, log_schatten, log_smooth_cond
-from src.linalg.ptd.perturbation import Complex, Perturbation, diagonalise, rank1
+from src.linalg.ptd.perturbation import Complex, Perturbation, diagonalise, random_perturbation, rank1
 from src.linalg.ptd.published import solve_published
 from src.linalg.ptd.spec import Spec
 
 HALVES = (8, 16, 32, 64, 128)  # p / 2 of the Schatten norms, in turn
 ROUND = 100  # iterations of L-BFGS with one multiplier
 SHRINK = 0.7  # of the allowed norm, while it is above the one asked for
+MET = 0.02  # a norm this much above the allowed one, relative, counts as met while tightening
+PATIENCE = 6  # rounds that may miss it; then a fresh start, with any spectrum (that of A_H itself is real)
 SLACK = 2e-4  # the solver aims this much below the size asked for, so that the result does not exceed it
 RHO = 10.0  # of the augmented Lagrangian; the multiplier itself is the frontier's slope, about 0.8
 STABILITY = 10.0  # first weight of sum of (Re(lambda) + 1.2 margin)_+^2 / ||E||^2; times 4 after a round that violates
-_REJECTED = 1e10  # stands for the value where V is singular
+_REJECTED = 100.0  # stands for the value at a point that is not allowed; values are logarithms, of the order of 1
 
 Progress = Callable[[str], None]
 
@@ -74,6 +76,7 @@ class Smooth:
     margin: float
     stability: float  # weight of the penalty that keeps the spectrum left of -margin
     merit: Merit
+    real_eigenvalues: int  # how many A_H + E may have
 
     def E(self, x: Float) -> Float | Complex:
         """Returns E, shape (n, n), of the flat x."""
@@ -90,6 +93,10 @@ class Smooth:
         try:
             system = Eigensystem.of(self.A + E)
         except np.linalg.LinAlgError:
+            return _REJECTED, np.zeros_like(x)
+        if (
+            np.count_nonzero(system.Lambda.imag == 0) > self.real_eigenvalues
+        ):  # jumped a collision, where kappa is infinite
             return _REJECTED, np.zeros_like(x)
         cond, norm, frobenius = log_smooth_cond(system, self.half), log_schatten(E, self.half_norm), np.linalg.norm(E)
         value, to_cond, to_norm, to_frobenius = self.merit(cond.value, norm.value, np.log(frobenius))
@@ -138,6 +145,8 @@ class _Solver:
         self.goal = None if spec.size is None else (1 - SLACK) * spec.size * self._norm(self.A)
         self.merit = Merit(spec.gamma, spec.frobenius_weight if spec.norm == "spectral" else 0.0)
         self.stability = STABILITY
+        keep = spec.real and spec.pairs
+        self.real_eigenvalues = np.count_nonzero(start.Lambda.imag == 0) if keep else spec.n
         self.iterations = 0
 
     def optimal(self, start: Perturbation) -> bool:
@@ -147,15 +156,20 @@ class _Solver:
         return self._norm(start.E) <= self.goal
 
     def run(self, progress: Progress) -> Perturbation:
-        stage, last, excess = 0, np.inf, 0.0
+        stage, last, stalled = 0, np.inf, 0
         allowed = None if self.goal is None else max(self.goal, SHRINK * self._norm(self.E))
         for number in range(1, self.spec.max_rounds + 1):
             excess = self._round(allowed, HALVES[stage])
             found = self._solution(converged=False)
             progress(_line(number, 2 * HALVES[stage], found))
             self.stability = min(1e6, self.stability * (1.0 if self._stable(found) else 4.0))
+            stalled = 0 if excess < MET else stalled + 1
+            if stalled == PATIENCE:
+                self._start_at_random()
+                allowed = self.goal
+                continue
             if allowed is not None and allowed > self.goal:
-                allowed = max(self.goal, SHRINK * allowed) if excess < 0.02 else allowed
+                allowed = max(self.goal, SHRINK * allowed) if excess < MET else allowed
                 continue
             value = self._exact_merit(found)
             if last - value < self.spec.tol and self._feasible(found):
@@ -164,6 +178,13 @@ class _Solver:
                     return self._solution(converged=True)
             last = value
         return found
+
+    def _start_at_random(self) -> None:
+        """Puts E at a random matrix of the norm asked for; real eigenvalues are then as good as pairs."""
+        self.real_eigenvalues = self.spec.n
+        E = random_perturbation(self.spec.n, 1.0, self.spec.seed, self.spec.real).E
+        self.E = self.goal / self._norm(E) * E
+        self.merit.multiplier = Merit.multiplier
 
     def _norm(self, X: Float | Complex) -> float:
         return float(np.linalg.norm(X, 2 if self.spec.norm == "spectral" else "fro"))
@@ -185,20 +206,23 @@ class _Solver:
         return found.max_real <= -self.spec.margin
 
     def _round(self, allowed: float | None, half: int) -> float:
-        """Runs one round, moves E and the multiplier; returns log(||E|| / allowed) in the smooth norm."""
+        """Runs one round, moves E and the multiplier; returns log(||E|| / allowed) in the smooth norm, 0 when unlimited."""
         half_norm = half if self.spec.norm == "spectral" else 1
         if allowed is not None:  # what the smooth norm may be for the true one to be `allowed`
             self.merit.limit = np.log(allowed / self._norm(self.E)) + log_schatten(self.E, half_norm).value
         unit = float(np.linalg.norm(self.E, 2))
         margin, weight = self.spec.margin, self.stability
-        smooth = Smooth(self.A, unit, self.spec.real, half, half_norm, margin, weight, self.merit)
+        smooth = Smooth(
+            self.A, unit, self.spec.real, half, half_norm, margin, weight, self.merit, self.real_eigenvalues
+        )
         options = {"maxiter": ROUND, "maxcor": 30, "maxfun": 2 * ROUND, "ftol": 1e-11}
         result = minimize(smooth, smooth.x(self.E), jac=True, method="L-BFGS-B", options=options)
         self.iterations += result.nit
         self.E = smooth.E(result.x)
+        if allowed is None:
+            return 0.0
         log_norm = log_schatten(self.E, half_norm).value
-        if allowed is not None:
-            self.merit.update(log_norm)
+        self.merit.update(log_norm)
         return log_norm - self.merit.limit
 
 

@@ -49,8 +49,11 @@ class Spec:
     delta: float | None = None
     norm: str = "spectral"
     real: bool = True
+    pairs: bool = (
+        True  # real E: no more real eigenvalues than the start has (P P^T: n mod 2), unless the size forbids it
+    )
     margin: float = 0.5  # Re(lambda) <= -margin
-    seed: int = 0  # of the complex or the published start; a real solve from the default start draws nothing
+    seed: int = 0  # of the complex, the published and the second start; a real solve at a moderate size draws nothing
     frobenius_weight: float = 0.03  # of log ||E||_F beside log ||E||_2, see solver.py; spectral size problems only
     tol: float = 1e-3  # least relative gain of the objective that a round must bring to go on
     max_rounds: int = 200  # of 100 iterations of L-BFGS each

@@ -6,8 +6,9 @@ Each reduces its argument to a short interval and evaluates one polynomial there
     exp(i pi v) = (-1)^k exp(i pi f),             k = round(v),
     log(1 + e) = 2 atanh(s) = 2 s (1 + s^2/3 + s^4/5 + ...),   s = e / (2 + e) <= 1/3 for 0 <= e <= 1.
 
-The polynomials interpolate at Chebyshev points, which comes within a small factor of the best possible error; their degrees put that
-error below the rounding of each type. They are computed once, here, and frozen into the machine code.
+The polynomials interpolate at Chebyshev points, which comes within a small factor of the best possible error; their
+degrees put that error below the rounding of each type. They are computed once, here, and frozen into the machine
+code.
 """
 
 import math

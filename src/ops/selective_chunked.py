@@ -1,7 +1,8 @@
 """The selective scan in plain torch, for any device: chunk by chunk, each chunk's states made, used and forgotten.
 
-A chunk of T steps needs b T D N numbers while it is worked on and leaves the state that enters the next one; the backward pass makes them
-again. In a chunk the linear scan of `src.ops.scan` runs T steps of all states at once, without dividing by products of decays.
+A chunk of T steps needs b T D N numbers while it is worked on and leaves the state that enters the next one; the
+backward pass makes them again. In a chunk the linear scan of `src.ops.scan` runs T steps of all states at once,
+without dividing by products of decays.
 """
 
 import torch

@@ -1,7 +1,8 @@
 """The selective scan on a CPU: the compiled loops of `src.ops.selective_loops` behind one autograd function.
 
-Threads share the sequences of the batch; every sum over time or channels has one writer and one order, so results do not depend on the number
-of threads. Each sequence adds to its own dA and dD and each block of channels to its own dB and dC; these are summed at the end.
+Threads share the sequences of the batch; every sum over time or channels has one writer and one order, so results do
+not depend on the number of threads. Each sequence adds to its own dA and dD and each block of channels to its own dB
+and dC; these are summed at the end.
 """
 
 import math

@@ -4,16 +4,17 @@ Forward, for a chunk of T steps and W channels, with w the step and u = w x:
 
     a = exp(w A),   h <- a h + B u,   y += Re(C h);            the state that enters each chunk is stored, no other.
 
-Backward, chunks in reverse: a and h of the chunk are recomputed, then with G = dloss/dh (real and imaginary part as a pair)
+Backward, chunks in reverse: a and h of the chunk are recomputed, then with G = dloss/dh (real and imaginary part as a
+pair)
 
     G_t = conj(C_t) dy_t + K_t,   K_{t-1} = conj(a_t) G_t,
     dB_t = G_t u_t,   dC_t = dy_t conj(h_t),   du_t = Re(conj(B_t) G_t),
     q_t = conj(h_{t-1}) K_{t-1} = dloss/dlog a_t,   dA += q_t w_t,   dw_t = Re(conj(A) q_t).
 
-Everything is held as real planes; P is 1 (real) or 2 (real part, imaginary part). A selective B or C is a number per time step (an array
-(T,) here); a constant one is a number per channel (an array (1, W)). The two are told apart by their number of axes, which Numba resolves
-when it compiles. Rows of work arrays never walk backwards in the loop that also vectorises: LLVM would give up vectorising, so
-`_adjoint` looks its rows up in `order`.
+Everything is held as real planes; P is 1 (real) or 2 (real part, imaginary part). A selective B or C is a number per
+time step (an array (T,) here); a constant one is a number per channel (an array (1, W)). The two are told apart by
+their number of axes, which Numba resolves when it compiles. Rows of work arrays never walk backwards in the loop that
+also vectorises: LLVM would give up vectorising, so `_adjoint` looks its rows up in `order`.
 """
 
 from src.ops.elementary import LOG2_E, exp2, exp_pi_i, log1p_unit
@@ -165,7 +166,7 @@ def _add_products(sign, x, y, out):
 def _steps(x, dt, bias, softplus, w, u):
     """One row: w = dt + bias, through softplus if asked, and u = w x."""
     real = x.dtype.type
-    one, scale = real(1), real(-LOG2_E)
+    scale = real(-LOG2_E)
     for d in range(x.size):
         w[d] = dt[d]
     if bias.size > 0:

@@ -2,12 +2,13 @@
 
     h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t,     y_t = Re(sum_n C_tn h_tn) + D x_t,     out_t = y_t silu(z_t)
 
-for each channel on its own, with a diagonal A and dt_t = softplus(dt_t + dt_bias) if asked. P2 (arXiv 2410.14067, Section 5 and Appendix F.3)
-compares real A, B, C with complex ones and lets each of B, C and dt depend on time (selective) or not (constant, one for each channel).
+for each channel on its own, with a diagonal A and dt_t = softplus(dt_t + dt_bias) if asked. P2 (arXiv 2410.14067,
+Section 5 and Appendix F.3) compares real A, B, C with complex ones and lets each of B, C and dt depend on time
+(selective) or not (constant, one for each channel).
 
-Three ways to compute it, one answer: `reference` is the definition, `compiled` (CPU) fuses it all in one pass over cache-sized blocks and
-stores only every 16th state, `chunked` (any device, plain torch) materialises the states of one short chunk at a time. No path divides by
-a product of decays. Memory is O(b L D) in all but the reference.
+Three ways to compute it, one answer: `reference` is the definition, `compiled` (CPU) fuses it all in one pass over
+cache-sized blocks and stores only every 16th state, `chunked` (any device, plain torch) materialises the states of
+one short chunk at a time. No path divides by a product of decays. Memory is O(b L D) in all but the reference.
 """
 
 import sys
@@ -17,7 +18,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from src.ops.precision import at_least_float32, full_precision
+from src.ops.precision import full_precision
 from src.ops.selective_chunked import chunked
 from src.ops.selective_compiled import compiled
 from src.ops.selective_reference import ScanArguments, reference

@@ -35,7 +35,7 @@ class Options:
 
 def load(options: Options) -> Splits:
     """Returns the three published splits of document pairs."""
-    source = find(options.data_dir)
+    source = find(options)
     settings = {"l_max": options.l_max, "source": fingerprint(source / file for file in FILES.values())}
     folder = cached(source, "characters", settings, partial(_build, source, options.l_max))
     train, val, test = (TokenSequences(folder, split, documents=2) for split in FILES)
@@ -44,13 +44,22 @@ def load(options: Options) -> Splits:
     )
 
 
-def find(data_dir: str | None = None) -> Path:
+def find(options: Options) -> Path:
     """Returns the folder of the three files."""
-    folder = find_folder(NAME, data_dir, (NAME, "tsv_data"), (FILES["train"],), HOW)
+    folder = find_folder(NAME, options.data_dir, (NAME, "tsv_data"), (FILES["train"],), HOW)
     for file in FILES.values():
         if not (folder / file).is_file():
             raise UserError(f"aan: {folder / file} is missing; {HOW}")
     return folder
+
+
+def check(options: Options) -> str:
+    """Returns what was found. Raises UserError if a line is broken or the training split is not 147,086 pairs."""
+    source = find(options)
+    sizes = {split: sum(1 for _ in read(source / file)) for split, file in FILES.items()}
+    if sizes["train"] != N_TRAIN:
+        raise UserError(f"{source / FILES['train']}: {sizes['train']:,} pairs, expected {N_TRAIN:,}; {HOW}")
+    return f"{sizes['train']:,} / {sizes['val']:,} / {sizes['test']:,} pairs"
 
 
 def _build(source: Path, l_max: int, folder: Path) -> None:

@@ -43,7 +43,7 @@ class Options:
 
 def load(options: Options) -> Splits:
     """Returns 45,000 / 5,000 / 10,000 images with the default options."""
-    folder = find(options.data_dir)
+    folder = find(options)
     scaling = None if options.tokenize else GREY if options.grayscale else COLOUR
     known, test = (
         ScaledSequences(to_grey(pixels) if options.grayscale else pixels, labels, scaling)
@@ -64,9 +64,26 @@ def load(options: Options) -> Splits:
     )
 
 
-def find(data_dir: str | None = None) -> Path:
+def find(options: Options) -> Path:
     """Returns the folder of the binary files."""
-    return find_folder(NAME, data_dir, (FOLDER, f"cifar/{FOLDER}"), (*TRAIN_FILES, *TEST_FILES))
+    return find_folder(NAME, options.data_dir, (FOLDER, f"cifar/{FOLDER}"), (*TRAIN_FILES, *TEST_FILES))
+
+
+def check(options: Options) -> str:
+    """Returns what was found. Raises UserError unless there are 50,000 + 10,000 images, balanced, of the known mean colour."""
+    folder = find(options)
+    for files, n in ((TRAIN_FILES, 5 * PER_FILE), (TEST_FILES, PER_FILE)):
+        pixels, labels = read(folder, files)
+        counts = torch.bincount(labels, minlength=10).tolist()
+        if counts != [n // 10] * 10:
+            raise UserError(
+                f"{folder}: {len(labels):,} images of {files[0]} ..., by class {counts}; expected {n // 10:,} of each class"
+            )
+        if files == TRAIN_FILES:
+            mean = tuple(round(float(channel.double().mean()) / 255, 4) for channel in pixels.unbind(-1))
+            if mean != COLOUR.mean:
+                raise UserError(f"{folder}: mean colour {mean}, expected {COLOUR.mean}; the planes are not CIFAR-10's")
+    return "50,000 + 10,000 images, balanced, mean colour as published"
 
 
 def read(folder: Path, files: tuple[str, ...]) -> tuple[Tensor, Tensor]:

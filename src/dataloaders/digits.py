@@ -3,6 +3,8 @@
 A real set that a laptop learns in a minute, offline: for trying things out, not for comparing models.
 """
 
+import gzip
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +14,12 @@ import torch
 from src.dataloaders.base import Splits, Subset, check_fraction, random_split
 from src.dataloaders.root import EMBEDDED, find_folder
 from src.dataloaders.scaled import ScaledSequences, Scaling
+from src.errors import UserError
 
 NAME = "digits"
 FILE = "digits8x8.csv.gz"
 N = 1797
+SHA256 = "6ebb3d2fee246a4e99363262ddf8a00a3c41bee6014c373ed9d9216ba7f651b8"  # of the table without gzip
 SYMMETRIC = Scaling((0.5,), (0.5,), top=16.0)  # pixels count ink from 0 to 16; scaled to [-1, 1]
 
 
@@ -34,7 +38,7 @@ class Options:
 
 def load(options: Options) -> Splits:
     """Returns 1,259 / 179 / 359 images with the default options."""
-    table = np.loadtxt(find(options.data_dir) / FILE, delimiter=",", dtype=np.uint8)
+    table = np.loadtxt(find(options) / FILE, delimiter=",", dtype=np.uint8)
     pixels, labels = torch.from_numpy(table[:, :64, None].copy()), torch.from_numpy(table[:, 64].astype(np.int64))
     digits = ScaledSequences(pixels, labels, SYMMETRIC)
     n_val, n_test = int(options.val_split * len(digits)), int(options.test_split * len(digits))
@@ -43,6 +47,14 @@ def load(options: Options) -> Splits:
     return Splits(train, val, test, n_classes=10, l_max=64, d_input=1, note=f"random split, seed {options.seed}")
 
 
-def find(data_dir: str | None = None) -> Path:
+def find(options: Options) -> Path:
     """Returns the folder of the file."""
-    return find_folder(NAME, str(EMBEDDED) if data_dir is None else data_dir, (), (FILE,), f"restore data/{FILE}")
+    return find_folder(NAME, options.data_dir or str(EMBEDDED), (), (FILE,), f"restore data/{FILE}")
+
+
+def check(options: Options) -> str:
+    """Returns what was found. Raises UserError unless the file is the one that ships with the project."""
+    path = find(options) / FILE
+    if hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest() != SHA256:
+        raise UserError(f"{path} differs from the file that ships with the project; restore data/{FILE}")
+    return f"{N:,} images, checksum as shipped"

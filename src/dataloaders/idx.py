@@ -16,16 +16,21 @@ def find_idx(folder: Path, stem: str) -> Path | None:
     return next((path for path in (folder / stem, folder / f"{stem}.gz") if path.is_file()), None)
 
 
+def read_bytes(path: Path) -> bytes:
+    """Returns the contents of a plain or gzipped file. Raises UserError if it cannot be read."""
+    try:
+        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: cannot be read ({error}); prepare the set again") from None
+
+
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
     """Returns the array of unsigned bytes in a plain or gzipped IDX file.
 
     Raises:
         UserError: the file is not such a file, or is cut short.
     """
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: cannot be read ({error}); prepare the set again") from None
+    data = read_bytes(path)
     header = 4 + 4 * dimensions
     if len(data) < header or data[:4] != bytes([0, 0, _UNSIGNED_BYTE, dimensions]):
         raise UserError(f"{path}: not an IDX file of {dimensions} dimensions; prepare the set again")

@@ -45,7 +45,7 @@ class Options:
 
 def load(options: Options) -> Splits:
     """Returns 25,000 / 25,000 / 25,000 reviews, validation being the test split, or 22,500 / 2,500 / 25,000 with a holdout."""
-    source = find(options.data_dir)
+    source = find(options)
     folders = [source / split / name for split in SPLITS for name in CLASSES]
     settings = {"l_max": options.l_max, "min_freq": options.min_freq, "source": fingerprint(folders)}
     folder = cached(source, "characters", settings, partial(_build, source, options))
@@ -58,9 +58,9 @@ def load(options: Options) -> Splits:
     return Splits(train, val, test, n_classes=2, l_max=options.l_max, vocabulary=read_vocabulary(folder), note=note)
 
 
-def find(data_dir: str | None = None) -> Path:
+def find(options: Options) -> Path:
     """Returns the folder that holds `train` and `test`. Raises UserError if one of the four folders of reviews is missing or empty."""
-    folder = find_folder(NAME, data_dir, (FOLDER, f"{NAME}/{FOLDER}"), ("train/pos",))
+    folder = find_folder(NAME, options.data_dir, (FOLDER, f"{NAME}/{FOLDER}"), ("train/pos",))
     for split in SPLITS:
         for name in CLASSES:
             if next((folder / split / name).glob("*.txt"), None) is None:
@@ -68,6 +68,16 @@ def find(data_dir: str | None = None) -> Path:
                     f"imdb: no reviews in {folder / split / name}; run `python -m src.dataloaders prepare imdb`"
                 )
     return folder
+
+
+def check(options: Options) -> str:
+    """Returns what was found. Raises UserError unless each of the four folders holds 12,500 reviews."""
+    source = find(options)
+    for folder in (source / split / name for split in SPLITS for name in CLASSES):
+        n = sum(1 for _ in folder.glob("*.txt"))
+        if n != PER_FOLDER:
+            raise UserError(f"{folder}: {n:,} reviews, expected {PER_FOLDER:,}; prepare the set again")
+    return "25,000 + 25,000 reviews, half of them positive"
 
 
 def _build(source: Path, options: Options, folder: Path) -> None:

@@ -4,14 +4,16 @@ A source reads `( ( ( [MAX 2 ) 9 ) ] )`. Parentheses only show the tree and are 
 18 symbols, 10 classes.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from src.dataloaders.base import Splits
 from src.dataloaders.cache import cached, fingerprint
-from src.dataloaders.root import find_folder
+from src.dataloaders.root import RECORD, find_folder
 from src.dataloaders.tokens import Example, TokenSequences, Words, build_tokens, read_vocabulary
 from src.errors import UserError
 
@@ -38,21 +40,61 @@ class Options:
 
 def load(options: Options) -> Splits:
     """Returns 96,000 / 2,000 / 2,000 expressions of the published set, or what was generated."""
-    source = find(options.data_dir)
+    source = find(options)
     settings = {"l_max": options.l_max, "source": fingerprint(source / file for file in FILES)}
     folder = cached(source, "words", settings, partial(_build, source, options.l_max))
     train, val, test = (TokenSequences(folder, split) for split in SPLITS)
-    note = "generated here" if (source / "generator.json").is_file() else "published files"
+    note = "generated here" if (source / RECORD).is_file() else "published files"
     return Splits(train, val, test, n_classes=10, l_max=options.l_max, vocabulary=read_vocabulary(folder), note=note)
 
 
-def find(data_dir: str | None = None) -> Path:
+def find(options: Options) -> Path:
     """Returns the folder of the three files."""
-    folder = find_folder(NAME, data_dir, (NAME, "listops-1000"), FILES[:1], HOW)
+    folder = find_folder(NAME, options.data_dir, (NAME, "listops-1000"), FILES[:1], HOW)
     for file in FILES[1:]:
         if not (folder / file).is_file():
             raise UserError(f"listops: {folder / file} is missing; {HOW}")
     return folder
+
+
+def check(options: Options) -> str:
+    """Returns what was found. Every expression of the evaluation splits, and as many of the training split, is evaluated.
+
+    Raises:
+        UserError: a split of another size than published (or asked of the generator), or a wrong value.
+    """
+    source = find(options)
+    record, sizes, origin = source / RECORD, SIZES, "published sizes"
+    if record.is_file():
+        sizes, origin = json.loads(record.read_text(encoding="utf-8")), "as generated"
+    for split, file in zip(SPLITS, FILES, strict=True):
+        n = 0
+        for (text,), target in read(source / file):
+            n += 1
+            if n <= sizes["test"] and evaluate(text) != target:
+                raise UserError(
+                    f"{source / file}:{n + 1}: the value is {evaluate(text)}, not {target}; prepare the set again"
+                )
+        if n != sizes[split]:
+            raise UserError(f"{source / file}: {n:,} expressions, expected {sizes[split]:,}; prepare the set again")
+    return f"{sizes['train']:,} / {sizes['val']:,} / {sizes['test']:,} expressions ({origin}), values right"
+
+
+def evaluate(text: str) -> int:
+    """Returns the value of an expression, from its words and brackets alone."""
+    stack: list[list] = [[]]
+    for word in text.translate(_NO_PARENTHESES).split():
+        if word == "]":
+            operator, *values = stack.pop()
+            stack[-1].append(_APPLY[operator](values))
+        elif word in _APPLY:
+            stack.append([word])
+        else:
+            stack[-1].append(int(word))
+    return stack[0][0]
+
+
+_APPLY = {"[MIN": min, "[MAX": max, "[MED": lambda values: int(median(values)), "[SM": lambda values: sum(values) % 10}
 
 
 def _build(source: Path, l_max: int, folder: Path) -> None:

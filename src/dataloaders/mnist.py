@@ -1,5 +1,7 @@
 """Sequential MNIST (LeCun et al. 1998): 28 x 28 grey images read pixel after pixel, L = 784, 10 classes."""
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import torch
 from torch import Tensor
 
 from src.dataloaders.base import Splits, check_fraction, split_train
-from src.dataloaders.idx import find_idx, read_idx
+from src.dataloaders.idx import find_idx, read_bytes, read_idx
 from src.dataloaders.root import find_folder
 from src.dataloaders.scaled import ScaledSequences, Scaling, bit_reversal
 from src.errors import UserError
@@ -16,6 +18,19 @@ NAME = "mnist"
 FOLDERS = (NAME, "MNIST/raw", f"{NAME}/MNIST/raw")
 PARTS = {"train": 60_000, "t10k": 10_000}
 STEMS = tuple(f"{part}-{kind}-ubyte" for part in PARTS for kind in ("images-idx3", "labels-idx1"))
+# of the files without gzip
+MD5 = dict(
+    zip(
+        STEMS,
+        (
+            "6bbc9ace898e44ae57da46a324031adb",
+            "a25bea736e30d166cdddb491f175f624",
+            "2646ac647ad5339dbf082846283269ea",
+            "27ae3e4e09519cfbb04c329615203637",
+        ),
+        strict=True,
+    )
+)
 UNIT = Scaling((0.0,), (1.0,))  # the published pipeline leaves pixels in [0, 1]
 
 
@@ -34,17 +49,33 @@ class Options:
 
 def load(options: Options) -> Splits:
     """Returns 54,000 / 6,000 / 10,000 images with the default options."""
-    return load_from(find(options.data_dir), options, NAME)
+    return load_from(find(options), options, NAME)
 
 
-def find(data_dir: str | None = None) -> Path:
+def find(options: Options) -> Path:
     """Returns the folder of the four files."""
-    return find_folder(NAME, data_dir, FOLDERS, probes())
+    return find_folder(NAME, options.data_dir, FOLDERS, probes())
 
 
 def probes() -> tuple[str, ...]:
     """File names that show a folder of this layout."""
     return (STEMS[0], f"{STEMS[0]}.gz")
+
+
+def check(options: Options) -> str:
+    """Returns what was found. Raises UserError unless there are 60,000 + 10,000 images with the published checksums."""
+    return check_files(find(options), NAME, MD5)
+
+
+def check_files(folder: Path, name: str, md5: Mapping[str, str]) -> str:
+    """Compares the unpacked bytes of the four files in `folder` with their checksums."""
+    for part, n in PARTS.items():
+        if len(read(folder, part, name)[1]) != n:
+            raise UserError(f"{name}: {folder} does not hold {n:,} images of {part}; prepare the set again")
+    for stem, expected in md5.items():
+        if hashlib.md5(read_bytes(find_idx(folder, stem))).hexdigest() != expected:
+            raise UserError(f"{name}: {folder / stem} differs from the published file; prepare the set again")
+    return "60,000 + 10,000 images, checksums as published"
 
 
 def load_from(folder: Path, options: Options, name: str) -> Splits:

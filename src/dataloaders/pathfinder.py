@@ -4,6 +4,7 @@ Grey images of 32 x 32 (L = 1,024) or 128 x 128 (L = 16,384) pixels scaled to [-
 despite its name: `imgs/<k> sample_<i>.png <i> <label> ...`. The images are decoded once into one mapped array.
 """
 
+import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,13 +17,14 @@ from tqdm import tqdm
 
 from src.dataloaders.base import Splits, Subset, check_fraction, random_split
 from src.dataloaders.cache import MappedArray, cached, fingerprint
-from src.dataloaders.root import find_folder
+from src.dataloaders.root import RECORD, find_folder
 from src.dataloaders.scaled import ScaledSequences, Scaling
 from src.errors import UserError
 
 NAME = "pathfinder"
 LEVELS = {"easy": "curv_baseline", "intermediate": "curv_contour_length_9", "hard": "curv_contour_length_14"}
 PER_LEVEL = 200_000
+CHECK_EVERY = 500  # images between two that `check` decodes
 EMPTY_IMAGE = "pathfinder32/curv_baseline/imgs/0/sample_172.png"  # a file of no bytes in the published set
 SYMMETRIC = Scaling((0.5,), (0.5,))
 
@@ -51,7 +53,7 @@ class Sample(NamedTuple):
 
 def load(options: Options) -> Splits:
     """Returns 160,000 / 20,000 / 20,000 images of the published set, or 80 / 10 / 10 % of what was generated."""
-    folder = find(options.resolution, options.level, options.data_dir)
+    folder = find(options)
     settings = {"level": options.level, "source": fingerprint(sorted((folder / "metadata").glob("*.npy")))}
     cache = cached(folder.parent, f"pixels-{options.level}", settings, partial(_build, folder, options.resolution))
     labels = torch.from_numpy(np.load(cache / "labels.npy", allow_pickle=False))
@@ -59,27 +61,55 @@ def load(options: Options) -> Splits:
     n_val, n_test = int(options.val_split * len(images)), int(options.test_split * len(images))
     parts = random_split(len(images), [len(images) - n_val - n_test, n_val, n_test], options.seed)
     train, val, test = (Subset(images, part) for part in parts)
-    origin = "generated here" if (folder / "generator.json").is_file() else "published files"
+    origin = "generated here" if (folder / RECORD).is_file() else "published files"
     note = f"{origin}, random split, seed {options.seed}"
     return Splits(train, val, test, n_classes=2, l_max=options.resolution**2, d_input=1, note=note)
 
 
-def find(resolution: int, level: str = "hard", data_dir: str | None = None) -> Path:
+def find(options: Options) -> Path:
     """Returns the folder of a level.
 
     Raises:
         UserError: it is not there, or is the broken copy of pathfinder128 that LRA's archive holds beside the good one.
     """
-    size, inner = f"pathfinder{resolution}", LEVELS[level]
-    name = "pathx" if resolution == 128 else NAME
+    size, inner = f"pathfinder{options.resolution}", LEVELS[options.level]
+    name = "pathx" if options.resolution == 128 else NAME
     command = f"python -m src.dataloaders prepare {name}"
     how = f"run `{command} --archive lra_release.gz`"
-    if level == "hard" and resolution in (32, 128):
+    if options.level == "hard" and options.resolution in (32, 128):
         how += f" or `{command} --generate`"
-    folder = find_folder(name, data_dir, (f"{NAME}/{size}", size), (f"{inner}/metadata",), how)
+    folder = find_folder(name, options.data_dir, (f"{NAME}/{size}", size), (f"{inner}/metadata",), how)
     if is_broken_copy(folder):
         raise UserError(f"{folder} is the broken copy of LRA's archive; use {folder.parent / 'lra_release' / size}")
     return folder / inner
+
+
+def check(options: Options) -> str:
+    """Returns what was found; decodes one image in 500.
+
+    Raises:
+        UserError: the number of samples is not 200,000 (or what was asked of the generator), an image is missing, or both classes do not occur
+            about equally often.
+    """
+    folder = find(options)
+    samples, record, n, origin = read_metadata(folder), folder / RECORD, PER_LEVEL, "published size"
+    if record.is_file():
+        n, origin = json.loads(record.read_text(encoding="utf-8"))["num"], "as generated"
+    if len(samples) not in (n, n - (options.level == "easy")):
+        raise UserError(f"{folder}: {len(samples):,} samples, expected {n:,}; prepare the set again")
+    for shard in sorted({Path(sample.image).parent for sample in samples}):
+        there = {path.name for path in (folder / shard).glob("*.png")}
+        missing = [s.image for s in samples if Path(s.image).parent == shard and Path(s.image).name not in there]
+        if missing:
+            raise UserError(
+                f"{folder}: {len(missing):,} images are missing, the first {missing[0]}; prepare the set again"
+            )
+    for sample in samples[::CHECK_EVERY]:
+        read_image(folder / sample.image, options.resolution)
+    positive = sum(sample.label for sample in samples) / len(samples)
+    if abs(positive - 0.5) > 5 * 0.5 / len(samples) ** 0.5:  # five standard deviations of a fair coin
+        raise UserError(f"{folder}: {positive:.1%} of the labels are 1, expected a half; prepare the set again")
+    return f"{len(samples):,} images ({origin}), {positive:.1%} positive"
 
 
 def is_broken_copy(folder: Path) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from src.errors import UserError
 
+RECORD = "generator.json"  # stands in the folder of a set that was generated here, with its settings
 EMBEDDED = Path(__file__).parents[2] / "data"  # the small files that ship with the project
 
 

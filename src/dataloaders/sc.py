@@ -45,7 +45,7 @@ class Options:
 
 def load(options: Options) -> Splits:
     """Returns 84,843 / 9,981 / 11,005 clips of 35 words, or those of 10 words."""
-    source, words = find(options.data_dir), SC35 if options.all_classes else SC10
+    source, words = find(options), SC35 if options.all_classes else SC10
     lists = [source / name for name in LISTS.values()] + [source / word for word in words if (source / word).is_dir()]
     settings = {"words": words, "source": fingerprint(lists)}
     cache = cached(source, f"raw-{len(words)}", settings, partial(_build, source, words))
@@ -61,10 +61,18 @@ def load(options: Options) -> Splits:
     return Splits(train, val, test, n_classes=len(words), l_max=LENGTH, d_input=1, note="official lists of v0.02")
 
 
-def find(data_dir: str | None = None) -> Path:
+def find(options: Options) -> Path:
     """Returns the folder of the word folders and lists."""
     folders = ("speech_commands", "SpeechCommands", "SpeechCommands/speech_commands_v0.02")
-    return find_folder(NAME, data_dir, folders, (LISTS["val"],))
+    return find_folder(NAME, options.data_dir, folders, (LISTS["val"],))
+
+
+def check(options: Options) -> str:
+    """Returns what was found. Raises UserError unless all 35 words are there in the published numbers."""
+    sizes = {split: len(names) for split, names in read_lists(find(options), SC35).items()}
+    if sizes != SIZES_35:
+        raise UserError(f"sc: {sizes} clips, expected {SIZES_35}; run `python -m src.dataloaders prepare sc`")
+    return " / ".join(f"{n:,}" for n in sizes.values()) + " clips of 35 words"
 
 
 def read_lists(source: Path, words: Sequence[str]) -> dict[str, list[str]]:

@@ -1,0 +1,1 @@
+"""ListOps and Pathfinder made here, by the distribution of their original generators."""

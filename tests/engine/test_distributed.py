@@ -20,7 +20,7 @@ def torchrun(folder, mode: str) -> subprocess.CompletedProcess:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=250,
     )
 
 

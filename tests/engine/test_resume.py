@@ -127,14 +127,14 @@ def end_after(process: subprocess.Popen, n_steps: int, signum: int) -> int:
         assert process.stdout.readline() == "step\n"
     process.send_signal(signum)
     process.stdout.read()
-    return process.wait(timeout=60)
+    return process.wait(timeout=200)
 
 
 def test_sigkill_and_sigterm_of_a_real_process(unbroken, tmp_path):
     """A process killed by SIGKILL, the next stopped by SIGTERM, the third finishes: the bits and the log of an unbroken run."""
     assert end_after(launch(tmp_path, 0.05), 8, signal.SIGKILL) == -signal.SIGKILL
     assert end_after(launch(tmp_path, 0.05), 5, signal.SIGTERM) == EXIT_INTERRUPTED
-    finished, _ = launch(tmp_path, 0.0).communicate(timeout=60)
+    finished, _ = launch(tmp_path, 0.0).communicate(timeout=200)
     assert finished.splitlines()[-1] == unbroken
     assert finished.count("step") < N_STEPS
     rows = []

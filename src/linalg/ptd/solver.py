@@ -27,7 +27,7 @@ HALVES = (8, 16, 32, 64, 128)  # p / 2 of the Schatten norms, in turn
 ROUND = 100  # iterations of L-BFGS with one multiplier
 SHRINK = 0.7  # of the allowed norm, while it is above the one asked for
 MET = 0.02  # a norm this much above the allowed one, relative, counts as met while tightening
-PATIENCE = 6  # rounds that may miss it; then a fresh start, with any spectrum (that of A_H itself is real)
+PATIENCE = 6  # rounds that may miss it and end early; then a fresh start, with any spectrum (A_H's is real)
 SLACK = 2e-4  # the solver aims this much below the size asked for, so that the result does not exceed it
 RHO = 10.0  # of the augmented Lagrangian; the multiplier itself is the frontier's slope, about 0.8
 STABILITY = 10.0  # first weight of sum of (Re(lambda) + 1.2 margin)_+^2 / ||E||^2; times 4 after a round that violates
@@ -159,11 +159,13 @@ class _Solver:
         stage, last, stalled = 0, np.inf, 0
         allowed = None if self.goal is None else max(self.goal, SHRINK * self._norm(self.E))
         for number in range(1, self.spec.max_rounds + 1):
+            before = self.iterations
             excess = self._round(allowed, HALVES[stage])
             found = self._solution(converged=False)
             progress(_line(number, 2 * HALVES[stage], found))
             self.stability = min(1e6, self.stability * (1.0 if self._stable(found) else 4.0))
-            stalled = 0 if excess < MET else stalled + 1
+            stuck = excess >= MET and self.iterations - before < ROUND
+            stalled = stalled + 1 if stuck else 0
             if stalled == PATIENCE:
                 self._start_at_random()
                 allowed = self.goal

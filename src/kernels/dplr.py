@@ -39,7 +39,7 @@ def bilinear(system: ConjugateHalf, dt: Tensor) -> ConjugateHalf:
     Dp, qD = D * system.p, system.q * D
     overlap = 2 * torch.einsum("ihn,jhn->hij", system.q, Dp).real
     small = torch.eye(len(Dp), dtype=h.dtype, device=h.device) - h.unsqueeze(-1) * overlap
-    p = torch.einsum("rhn,hrk->khn", h * Dp, torch.linalg.inv(small).to(Dp.dtype))
+    p = torch.einsum("rhn,hrk->khn", h * Dp, torch.linalg.inv_ex(small).inverse.to(Dp.dtype))
     through = 2 * (qD * system.b).sum(-1).real
     b = 2 * h * (D * system.b + (p * through.unsqueeze(-1)).sum(0))
     return ConjugateHalf(2 * D - 1, 2 * p, qD, b, system.c)
@@ -121,7 +121,7 @@ class DPLRKernel(Kernel):
 
     @in_full_precision
     def forward(self, L: int, rate: float = 1.0) -> Tensor:
-        if self.disc == "bilinear" and not self.C.is_cuda:
+        if self.disc == "bilinear" and self.C.device.type == "cpu":
             system, C = real_coordinates(bilinear(self.continuous(), self.dt(rate)))
             return low_rank_kernel(system, C.to(self._dtype), L).transpose(0, 1)
         A, B, C = self._matrices(rate)

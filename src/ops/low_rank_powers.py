@@ -20,7 +20,7 @@ from src.ops.blocks import channel_blocks
 from src.ops.low_rank_steps import coarse_adjoint, coarse_steps, fine_adjoint, fine_steps
 from src.ops.vandermonde import table_lengths
 
-BLOCK_BYTES = 1 << 23  # of one block's tables and matrices
+BLOCK_BYTES = 1 << 22  # of one block's tables and matrices
 
 
 class LowRankSystem(NamedTuple):

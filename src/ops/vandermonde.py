@@ -18,7 +18,7 @@ from torch import Tensor
 from src.ops.blocks import channel_blocks
 from src.ops.precision import at_least_float32, full_precision
 
-BLOCK_BYTES = 1 << 23  # measured best: smaller blocks pay for many small calls, larger ones for memory
+BLOCK_BYTES = 1 << 22  # measured best: smaller blocks pay for many small calls, larger ones for memory
 
 
 def log_vandermonde(w: Tensor, z: Tensor, L: int) -> Tensor:
@@ -99,22 +99,32 @@ def _product(w: Tensor, coarse: Tensor, fine: Tensor, K: Tensor) -> None:
     torch.bmm(_flat(left.flatten(1, 2)), _flat(fine.conj_physical()).mT, out=K.view(len(K), -1, fine.shape[1]))
 
 
-def _moments(u: Tensor, coarse: Tensor, fine: Tensor, orders: int) -> list[Tensor]:
-    """Returns sum_t u_t conj(exp(z t)) and, for 2 orders, sum_t t u_t conj(exp(z t)): u (R, H, L) to (R, H, N) each."""
-    R, H, L = u.shape
-    M, S, N = coarse.shape[1], fine.shape[1], fine.shape[2]
+def _moments(u: Tensor, coarse: Tensor, fine: Tensor) -> Tensor:
+    """Returns sum_t u_t conj(exp(z t)), (R, H, N), of u (R, H, L)."""
+    return _contract(u, coarse, fine).sum(2).transpose(0, 1)
+
+
+def _two_moments(u: Tensor, coarse: Tensor, fine: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns sum_t u_t conj(exp(z t)) and sum_t t u_t conj(exp(z t)), (R, H, N) each, of u (R, H, L)."""
+    M, (H, S, N) = coarse.shape[1], fine.shape
+    count = lambda n: torch.arange(n, device=u.device, dtype=u.dtype).unsqueeze(-1)
+    both = fine.new_empty(H, S, 2 * N)
+    both[..., :N] = fine
+    torch.mul(fine, count(S), out=both[..., N:])
+    zeroth, first = _flat(_contract(u, coarse, both)).chunk(2, -1)
+    first.addcmul_(zeroth, S * count(M))
+    m0, m1 = (_unflat(terms.sum(2), fine).transpose(0, 1) for terms in (zeroth, first))
+    return m0, m1
+
+
+def _contract(u: Tensor, coarse: Tensor, fine: Tensor) -> Tensor:
+    """Returns sum_b u[a S + b] fine[b] coarse[a], (H, R, M, k N), of u (R, H, L); `fine` has k N columns."""
+    (R, H, L), M, (S, columns) = u.shape, coarse.shape[1], fine.shape[1:]
     u = u.transpose(0, 1)
-    rows = (torch.nn.functional.pad(u, (0, M * S - L)) if L < M * S else u).reshape(H, R * M, S)
-    count = lambda n: torch.arange(n, device=u.device, dtype=u.dtype)
-    if orders == 2:
-        fine = torch.cat([fine, fine * count(S).unsqueeze(-1)], -1)
-    inner = _unflat(torch.bmm(rows, _flat(fine)), fine).view(H, R, M, orders, N)
-    inner *= coarse.view(H, 1, M, 1, N)
-    weights = torch.stack([torch.ones_like(count(M)), S * count(M)][:orders])
-    sums = _unflat(weights @ _flat(inner.view(H, R, M, -1)), fine).transpose(0, 1)
-    if orders == 1:
-        return [sums[:, :, 0]]
-    return [sums[:, :, 0, :N], sums[:, :, 1, :N] + sums[:, :, 0, N:]]
+    rows = (torch.nn.functional.pad(u, (0, M * S - L)) if L < M * S else u).reshape(H, R * M, S).contiguous()
+    inner = _unflat(torch.bmm(rows, _flat(fine)), fine).view(H, R, M, -1, coarse.shape[2])
+    inner *= coarse.view(H, 1, M, 1, -1)
+    return inner.view(H, R, M, columns)
 
 
 def _blocks(z: Tensor, rows: int, L: int, dtype: torch.dtype) -> Iterator[tuple[slice, Tensor, Tensor]]:
@@ -148,7 +158,7 @@ class _LogVandermonde(torch.autograd.Function):
         grad_w, grad_z = torch.empty_like(w), torch.empty_like(z)
         with full_precision(grad):
             for rows, coarse, fine in _blocks(z, len(w), grad.shape[-1], w.dtype):
-                grad_w[:, rows], m1 = _moments(grad[:, rows], coarse, fine, 2)
+                grad_w[:, rows], m1 = _two_moments(grad[:, rows], coarse, fine)
                 grad_z[rows] = (w[:, rows].conj() * m1).sum(0)
         return grad_w, grad_z, None
 
@@ -161,7 +171,7 @@ class _LogVandermondeTranspose(torch.autograd.Function):
         ctx.save_for_backward(u, z)
         m = torch.empty(*u.shape[:2], z.shape[1], dtype=_like(z, u.dtype), device=u.device)
         for rows, coarse, fine in _blocks(z, len(u), u.shape[-1], m.dtype):
-            m[:, rows] = _moments(u[:, rows], coarse, fine, 1)[0].conj()
+            m[:, rows] = _moments(u[:, rows], coarse, fine).conj()
         return m
 
     @staticmethod
@@ -171,7 +181,7 @@ class _LogVandermondeTranspose(torch.autograd.Function):
         with full_precision(u):
             grad_u = _convolution_kernel(grad, z, u.shape[-1])
             for rows, coarse, fine in _blocks(z, len(u), u.shape[-1], grad.dtype):
-                grad_z[rows] = (_moments(u[:, rows], coarse, fine, 2)[1] * grad[:, rows]).sum(0)
+                grad_z[rows] = (_two_moments(u[:, rows], coarse, fine)[1] * grad[:, rows]).sum(0)
         return grad_u, grad_z
 
 

@@ -88,8 +88,8 @@ def check(options: Options) -> str:
     """Returns what was found; decodes one image in 500.
 
     Raises:
-        UserError: the number of samples is not 200,000 (or what was asked of the generator), an image is missing, or both classes do not occur
-            about equally often.
+        UserError: the number of samples is not 200,000 (or what was asked of the generator), an image is missing, or the
+            classes do not occur about equally often.
     """
     folder = find(options)
     samples, record, n, origin = read_metadata(folder), folder / RECORD, PER_LEVEL, "published size"

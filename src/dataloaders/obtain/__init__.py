@@ -1,0 +1,1 @@
+"""From a download or an archive to the folders that the data sets are read from."""

@@ -1,0 +1,49 @@
+"""Every command in README.md is one that works: options exist, files exist, links lead somewhere."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line.split(" #")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    for line in block.splitlines()
+    if line.strip() and not line.startswith("#")
+]
+# what a command gets besides its own words, so that it is checked without its hours of work
+SHORTENED = {"python train_theory.py": "--dry_run", "python train_selectivity.py": "--dry_run", "python robustness.py": "--dry_run",
+             "python ablation.py": "--dry_run", "python -m train": "--cfg job", "python train.py": "--cfg job",
+             "make": "--dry-run", "python -m": "--help"}  # fmt: skip
+
+
+def shortened(command: str) -> list[str]:
+    words = shlex.split(command)
+    extra = next((value for start, value in SHORTENED.items() if command.startswith(start)), None)
+    assert extra is not None, f"README has a command this test does not know how to check: {command}"
+    return [sys.executable if words[0] == "python" else words[0], *words[1:], *shlex.split(extra)]
+
+
+def test_there_are_commands():
+    assert len(COMMANDS) >= 6
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_readme_command(command):
+    run = subprocess.run(shortened(command), cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "src/README.md", "CHANGELOG.md", *(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))],
+)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
+        if not target.startswith(("http://", "https://")):
+            assert ((ROOT / page).parent / target).exists(), f"{page} links to {target}"

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from src.ops.blocks import channel_blocks
 from src.ops.low_rank_steps import coarse_adjoint, coarse_steps, fine_adjoint, fine_steps
+from src.ops.precision import full_precision
 from src.ops.vandermonde import table_lengths
 
 BLOCK_BYTES = 1 << 22  # of one block's tables and matrices
@@ -36,7 +37,8 @@ def low_rank_kernel(system: LowRankSystem, C: Tensor, L: int) -> Tensor:
     """Returns K[h, c, t] = C[h, c] A[h]^t B[h], shape (H, c, L), for t = 0..L-1, in the precision of C (H, c, n)."""
     if L < 1:
         raise ValueError(f"L must be at least 1, got {L}")
-    return _LowRankKernel.apply(*system, C, L)
+    with full_precision(C):
+        return _LowRankKernel.apply(*system, C, L)
 
 
 class _LowRankKernel(torch.autograd.Function):
@@ -62,10 +64,11 @@ class _LowRankKernel(torch.autograd.Function):
         *inputs, X, coarse = ctx.saved_tensors
         grads = [torch.zeros_like(x) for x in inputs]
         M = coarse.shape[2]
-        for rows in _blocks(inputs[1], ctx.S):
-            tail = (0, M * ctx.S - grad.shape[-1])
-            grad_K = torch.nn.functional.pad(grad[rows], tail).reshape(grad[rows].shape[0], -1, ctx.S)
-            _backward_block([x[rows] for x in inputs], X[rows], coarse[rows], grad_K, [x[rows] for x in grads])
+        with full_precision(grad):
+            for rows in _blocks(inputs[1], ctx.S):
+                tail = (0, M * ctx.S - grad.shape[-1])
+                grad_K = torch.nn.functional.pad(grad[rows], tail).reshape(grad[rows].shape[0], -1, ctx.S)
+                _backward_block([x[rows] for x in inputs], X[rows], coarse[rows], grad_K, [x[rows] for x in grads])
         return *grads, None
 
 

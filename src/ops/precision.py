@@ -1,12 +1,15 @@
 """An SSM core is never computed in half precision: length amplifies the rounding of its poles."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
 
-def full_precision(x: Tensor) -> torch.autocast:
+def full_precision(x: Tensor) -> AbstractContextManager:
     """Returns a context in which autocast is off on the device of `x`."""
-    return torch.autocast(x.device.type, enabled=False)
+    device = x.device.type
+    return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 
 def at_least_float32(x: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """A sweep from its list of runs to its outcome: skip what is done, do the rest in workers."""
 
 import contextlib
+import os
 from collections import defaultdict
 from collections.abc import Callable, Generator, Hashable
 from pathlib import Path
@@ -9,7 +10,7 @@ from src.errors import UserError, did_you_mean
 from src.sweep.job import Job, Message, Settings
 from src.sweep.ledger import Ledger, SweepOutcome
 from src.sweep.lock import check_writable
-from src.sweep.pool import available_cores, run_in_processes
+from src.sweep.pool import run_in_processes
 from src.sweep.run import Run
 from src.sweep.signals import StopSignals
 from src.tracking import environment
@@ -45,7 +46,8 @@ def run_sweep(
         launcher: "process" (this machine) or "ray" (a cluster, or a local one that is started).
         retry_failed: runs that failed earlier are done again from their checkpoint instead of being reported.
         wandb: auto, online, offline or disabled; `wandb_project` names the project.
-        threads_per_worker: default: cores // workers.
+        threads_per_worker: default: OMP_NUM_THREADS where it is set, else 1: a worker is one core, as --num_cpus says. Small models lose
+            more by waiting for a second thread than it gives them.
 
     Raises:
         UserError: the folder cannot be used, or the launcher or W&B mode is not to be had. Nothing was started then.
@@ -61,7 +63,7 @@ def run_sweep(
     jobs = make_jobs(ledger.pending, group)
     devices = devices or ["cpu"]
     slots = [devices[i % len(devices)] for i in range(workers)]
-    threads = threads_per_worker or max(1, available_cores() // workers)
+    threads = threads_per_worker or int(os.environ.get("OMP_NUM_THREADS") or 1)
     with (
         StopSignals() as signals,
         contextlib.closing(_launch(launcher, jobs, settings, slots, threads, signals.level)) as messages,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.dataloaders.base import Splits, check_fraction, split_train
+from src.dataloaders.base import Splits, Subset, check_fraction, split_train
 from src.dataloaders.root import find_folder
 from src.dataloaders.scaled import ScaledSequences, Scaling
 from src.errors import UserError
@@ -51,7 +51,7 @@ def load(options: Options) -> Splits:
     )
     train, val = split_train(known, options.val_split, options.seed)
     if options.augment:
-        train.dataset = known.augmented()
+        train = Subset(known.augmented(), train.indices)
     return Splits(
         train=train,
         val=val,

@@ -10,15 +10,15 @@ from src.errors import UserError, did_you_mean
 
 # name in a config: the module, and options that the name implies
 DATASETS: dict[str, tuple[ModuleType, dict[str, Any]]] = {
-    "aan": (aan, {}),
     "cifar": (cifar, {}),
     "imdb": (imdb, {}),
     "listops": (listops, {}),
-    "mnist": (mnist, {}),
+    "aan": (aan, {}),
     "pathfinder": (pathfinder, {}),
     "pathx": (pathfinder, {"resolution": 128}),
-    "sc": (sc, {}),
+    "mnist": (mnist, {}),
     "fashion_mnist": (fashion_mnist, {}),
+    "sc": (sc, {}),
     "digits": (digits, {}),
 }
 

@@ -477,9 +477,7 @@ def test_check_all_and_a_sheet(monkeypatch, root, tmp_path, capsys):
 def test_pathx_is_pathfinder_128(monkeypatch, root):
     made, command = [], ["--resolution", "128", "--generate", "--num", "5", "--seed", "1", "--workers", "3"]
     monkeypatch.setattr(cli, "generate", lambda *a: made.append(a) or "ok")
-    monkeypatch.setattr(
-        sys, "argv", "x prepare pathfinder --resolution 128 --generate --num 5 --seed 1 --workers 3".split()
-    )
+    monkeypatch.setattr(sys, "argv", ["x", "prepare", "pathfinder", *command])
     cli.main()
     assert made == [("pathx", {"num": 5, "resolution": 128, "seed": 1}, 3)]
 

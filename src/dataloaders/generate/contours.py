@@ -166,13 +166,13 @@ def _weigh(mask, angle, reach, disc, direction, row, column, continuity, weights
 
 
 @njit(cache=True)
-def _extend(rng, image, mask, dashes, contour, continuity, contrast, trials, weights):
+def _extend(rng, image, mask, dashes, contour, rules, contrast, weights):
     """Adds a dash to a contour; returns False if it cannot go on."""
     row, column = contour[3] + dashes.step[contour[0], 0], contour[4] + dashes.step[contour[0], 1]
-    total = _weigh(mask, dashes.angle, dashes.reach, dashes.disc, contour[0], row, column, continuity, weights)
+    total = _weigh(mask, dashes.angle, dashes.reach, dashes.disc, contour[0], row, column, rules.continuity, weights)
     if total < DEAD_END:
         return False
-    for _ in range(trials + 1):
+    for _ in range(rules.paddle_trials + 1):
         left, k = rng.random() * total, DEGREES
         while k < len(weights) - 1 and left >= weights[k]:
             left -= weights[k]
@@ -227,17 +227,7 @@ def _two_contours(rng, image, mask, dashes, rules, ends, weights):
     _note(ends, contours, 0)
     for _ in range(rules.contour_length - 1):
         for i in range(2):
-            if not _extend(
-                rng,
-                image,
-                mask,
-                dashes,
-                contours[i],
-                rules.continuity,
-                rules.contour_contrast,
-                rules.paddle_trials,
-                weights,
-            ):
+            if not _extend(rng, image, mask, dashes, contours[i], rules, rules.contour_contrast, weights):
                 return False
     for i in range(2):
         _enter(mask, dashes.mask, contours[i])
@@ -263,9 +253,7 @@ def _distractor(rng, image, mask, dashes, rules, weights):
         rules.distractor_contrast,
     )
     for _ in range(rules.distractor_length - 1):
-        if not _extend(
-            rng, image, mask, dashes, contour, rules.continuity, rules.distractor_contrast, rules.paddle_trials, weights
-        ):
+        if not _extend(rng, image, mask, dashes, contour, rules, rules.distractor_contrast, weights):
             return False
     _enter(mask, dashes.mask, contour)
     return True

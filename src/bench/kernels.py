@@ -100,7 +100,10 @@ def errors(kernel: Kernel, L: int) -> tuple[float, float]:
         K = k(L)
         return [K, *torch.autograd.grad((K * weights).sum(), list(k.parameters()))]
 
-    relative = [float((a - b).abs().max() / b.abs().max()) for a, b in zip(run(kernel), run(exact), strict=True)]
+    relative = [
+        float((a - b).detach().abs().max() / b.detach().abs().max())
+        for a, b in zip(run(kernel), run(exact), strict=True)
+    ]
     return relative[0], max(relative[1:])
 
 

@@ -22,7 +22,7 @@ def dplr_kernel(Lambda: Tensor, P: Tensor, B: Tensor, C: Tensor, dt: Tensor, L: 
     Gu, Goel and Re, arXiv 2111.00396, Algorithm 1, with P = Q, over conjugate pairs. Lambda, P, B (N,), C (H, N), which
     stands for C (1 - Abar^L) as in the published code, dt (H,); (H, L).
     """
-    root = torch.exp(-2j * math.pi / L * torch.arange(L // 2 + 1, device=C.device)).to(C.dtype)
+    root = torch.exp(-2j * math.pi / L * torch.arange(L // 2 + 1, dtype=dt.dtype, device=C.device)).to(C.dtype)
     denominator = 1 + root
     denominator = denominator + (denominator.abs() < 1e-6) * 1e-6  # the bilinear map has its pole at -1
     node = 2 * (1 - root) / denominator

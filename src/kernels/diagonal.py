@@ -42,7 +42,7 @@ def diagonal_init(name: str, n_pairs: int, generator: torch.Generator | None = N
         half = conjugate_halves(nplr("legs", 2 * n_pairs))
         return DiagonalInit(half.Lambda, half.B / 2, None, weight)
     if short not in INITS:
-        raise UserError(f"unknown init '{name}' of a diagonal SSM{did_you_mean(name, INITS)}")
+        raise UserError(f"unknown init '{name}' of a diagonal SSM{did_you_mean(short, INITS)}")
     if short == "random":
         seed = int(torch.randint(2**31, (1,), generator=generator))
         Lambda = s4d_random(n_pairs, np.random.default_rng(seed))

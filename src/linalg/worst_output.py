@@ -1,0 +1,44 @@
+"""The distance of S4-PTD from S4 for the worst output: sup over real w and unit C of |G_PTD(iw) - G_DPLR(iw)|, B of norm 1.
+
+For a given w the worst C points along the difference of the states, so the supremum is that of
+|| (iw - A_H - E)^-1 b - (iw - A_H)^-1 b ||_2, b = B_H / ||B_H||. Theorem 3 of arXiv 2310.01698 bounds it.
+"""
+
+import numpy as np
+
+from src.linalg.distance import Supremum, sup_on_axis
+from src.linalg.hippo import Float, legs
+from src.linalg.nplr import Complex
+from src.linalg.transfer import Array
+
+
+def legs_state(n: int, s: Complex) -> Complex:
+    """Returns (sI - A_H)^-1 B_H for every s, shape (n, s.size), in closed form (see `legs_transfer`)."""
+    s = np.asarray(s, dtype=np.complex128).ravel()
+    state, product = np.empty((n, s.size), dtype=np.complex128), np.ones_like(s)
+    for k in range(n):
+        state[k] = np.sqrt(2.0 * k + 1.0) * product / (s + (k + 1))
+        product = product * ((s - k) / (s + (k + 1)))
+    return state
+
+
+def perturbed_state(E: Array, s: Complex) -> Complex:
+    """Returns (sI - A_H - E)^-1 B_H for every s, shape (n, s.size), by a linear solve for each s."""
+    A, B = legs(len(E))
+    s = np.asarray(s, dtype=np.complex128).ravel()
+    M = s[:, None, None] * np.eye(len(E)) - (A + E)
+    return np.linalg.solve(M, np.broadcast_to(B[:, None], (s.size, len(E), 1)).astype(complex))[..., 0].T
+
+
+def worst_distance(E: Array) -> Supremum:
+    """Returns the supremum for a perturbation E, shape (n, n), and the frequency where it is taken."""
+    n = len(E)
+    A, B = legs(n)
+
+    def gap(s: Complex) -> Float:
+        parts = np.array_split(np.asarray(s).ravel(), max(1, np.size(s) * n * n // 2_000_000))
+        norms = [np.linalg.norm(perturbed_state(E, part) - legs_state(n, part), axis=0) for part in parts]
+        return np.concatenate(norms).reshape(np.shape(s)) / np.linalg.norm(B)
+
+    poles = np.linalg.eigvals(A + E).astype(complex)
+    return sup_on_axis(gap, np.concatenate([poles, -np.arange(1.0, n + 1.0)]))

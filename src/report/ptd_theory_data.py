@@ -1,0 +1,119 @@
+"""The numbers behind the pictures of P1's theory (P1 = arXiv 2310.01698): each function returns one `Table`, the picture's CSV."""
+
+from pathlib import Path
+
+import numpy as np
+
+from src.linalg.distance import l2_distance, normalised, resolvent_bound, sup_distance, theorem3_bound
+from src.linalg.legs_transfer import g_diag_from_dplr, g_dplr, last_spike, pole_frequencies
+from src.linalg.ptd import Perturbation, load_perturbation, random_perturbation
+from src.linalg.ptd.frontier import frontier
+from src.linalg.ptd.named import DATA
+from src.linalg.ptd.spec import Spec
+from src.linalg.transfer import System, diag_system, dplr_system, ptd_system, transfer_function
+from src.linalg.worst_output import worst_distance
+from src.report.tables import Table
+
+ZOOM_ORDERS = (16, 64, 256, 1024)  # of the last spike in closed form, no perturbation needed
+GAP_ORDERS = (4, 8, 16, 32, 64, 128)
+DECAY = 1.5  # of the input exp(-1.5 t) of Theorem 1
+COND_ORDERS = (8, 16, 32)
+COND_SIZES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+RANDOM_DRAWS = 25
+SCALES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of E, in the comparison with the bounds
+
+
+def committed() -> dict[int, Perturbation]:
+    """Returns the perturbations in data/, by n."""
+    paths = {int(path.stem.removeprefix("ptbHiPPO")): path for path in Path(DATA).glob("ptbHiPPO*.mat")}
+    return {n: load_perturbation(paths[n], n) for n in sorted(paths)}
+
+
+def grid(n: int) -> np.ndarray:
+    """Returns frequencies from 1/2 to six times the last spike: logarithmic, and dense around every spike."""
+    w = np.geomspace(0.5, 6 * last_spike(n), 900)
+    near = np.sinh(np.linspace(-3.5, 3.5, 61))[None, :] * 0.5 + pole_frequencies(n)[:, None]
+    return np.unique(np.concatenate([w, near[near > 0.5], pole_frequencies(n)]))
+
+
+def transfer(found: dict[int, Perturbation]) -> Table:
+    """|G(iw)| of S4D, S4 and S4-PTD for C = e_0, at every n of `found`."""
+    rows = []
+    for n, perturbation in found.items():
+        w = grid(n)
+        G = g_dplr(n, 1j * w)
+        ptd = transfer_function(ptd_system(n, perturbation.E))(1j * w)
+        values = zip(w, np.abs(g_diag_from_dplr(n, 1j * w, G)), np.abs(G), np.abs(ptd), strict=True)
+        rows += [[n, *map(float, row)] for row in values]
+    return Table(["n", "omega", "G_Diag", "G_DPLR", "G_PTD"], rows)
+
+
+def zoom() -> Table:
+    """|G_Diag(iw)| around the last spike, against w - w_last: equal height and width at every n (Theorem 2)."""
+    rows = []
+    for n in ZOOM_ORDERS:
+        offset = np.linspace(-11, 11, 441)
+        s = 1j * (last_spike(n) + offset)
+        G = g_dplr(n, s)
+        values = zip(offset, np.abs(g_diag_from_dplr(n, s, G)), np.abs(G), strict=True)
+        rows += [[n, last_spike(n), *map(float, row)] for row in values]
+    return Table(["n", "last_spike", "offset", "G_Diag", "G_DPLR"], rows)
+
+
+def spikes(found: dict[int, Perturbation]) -> Table:
+    """Each spike with the height of the three transfer functions there, C = e_0."""
+    rows = []
+    for n, perturbation in found.items():
+        ptd = transfer_function(ptd_system(n, perturbation.E))
+        for m, w in enumerate(pole_frequencies(n)):
+            s = np.array([1j * w])
+            G = g_dplr(n, s)
+            heights = (g_diag_from_dplr(n, s, G), G, ptd(s))
+            rows.append([n, m, float(w), n**2 / ((2 * m + 1) * np.pi), *(float(abs(h[0])) for h in heights)])
+    return Table(["n", "m", "omega", "n^2/((2m+1)pi)", "G_Diag", "G_DPLR", "G_PTD"], rows)
+
+
+def gaps(found: dict[int, Perturbation]) -> Table:
+    """L2 distances of the responses from S4's, C = e_0: exp(-1.5 t) (Theorem 1) and the unit impulse (Theorem 2)."""
+    rows = []
+    for n in GAP_ORDERS:
+        S4 = dplr_system(n)
+        row = [n, l2_distance(S4, diag_system(n), DECAY), l2_distance(S4, diag_system(n))]
+        if n in found:
+            PTD = ptd_system(n, found[n].E)
+            row += [l2_distance(S4, PTD, DECAY), l2_distance(S4, PTD)]
+        rows.append([*row, *[None] * (5 - len(row))])
+    return Table(["n", "Diag, decaying", "Diag, impulse", "PTD, decaying", "PTD, impulse"], rows)
+
+
+def conditioning() -> Table:
+    """cond(V) against ||E||_2 / ||A_H||_2 for solved E and for random ones (median and quartiles of 25 draws)."""
+    rows = []
+    for n in COND_ORDERS:
+        for point in frontier(Spec(n=n, size=COND_SIZES[0]), COND_SIZES):
+            draws = [random_perturbation(n, point.size, seed) for seed in range(RANDOM_DRAWS)]
+            quartiles = np.quantile([draw.cond for draw in draws], (0.5, 0.25, 0.75))
+            unstable = np.mean([draw.max_real >= 0 for draw in draws])
+            rows.append([n, point.size, point.cond, point.max_real, *map(float, quartiles), float(unstable)])
+    columns = ["n", "size", "cond, optimised", "max Re, optimised", "cond, random", "quartile 1", "quartile 3"]
+    return Table([*columns, "share unstable, random"], rows)
+
+
+def bounds(found: dict[int, Perturbation]) -> Table:
+    """sup |G_PTD - G_DPLR| for the committed E and for E made smaller, against Theorem 3's bound and the resolvent's.
+
+    B has norm 1; C is e_0, or the worst unit vector.
+    """
+    rows = []
+    for n, perturbation in found.items():
+        S4, S4D = normalised(dplr_system(n)), normalised(diag_system(n))
+        half = System(S4D.A, S4D.B / 2, S4D.C)  # S4D's B is half of S4's: one normalisation for both
+        diag = sup_distance(S4, half).value
+        for scale in SCALES:
+            E = scale * perturbation.E
+            eps = float(np.linalg.norm(E, 2))
+            actual = sup_distance(S4, normalised(ptd_system(n, E))).value
+            row = [actual, worst_distance(E).value, theorem3_bound(n, eps), resolvent_bound(eps), diag]
+            rows.append([n, scale, eps, perturbation.size * scale, *map(float, row)])
+    columns = ["n", "scale", "eps", "size", "actual, e_0", "actual, worst C", "Theorem 3", "resolvent", "S4D, e_0"]
+    return Table(columns, rows)

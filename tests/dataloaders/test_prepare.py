@@ -500,3 +500,12 @@ def test_generated_sets_are_prepared_in_the_layout_of_the_archive(root):
     folder = root / "pathfinder" / "pathfinder32" / "curv_contour_length_14"
     assert (folder / "samples.png").is_file()
     assert "60 images (as generated)" in prepare("pathfinder", [])
+
+
+def test_a_full_disk_is_one_line(monkeypatch):
+    def full():
+        raise OSError(28, "No space left on device", "/some/file")
+
+    monkeypatch.setattr(cli, "main", full)
+    with pytest.raises(UserError, match="^No space left on device: /some/file$"):
+        cli._door()

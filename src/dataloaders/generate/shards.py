@@ -21,9 +21,9 @@ def open_record(folder: Path, record: Mapping[str, Any]) -> None:
     """
     path = folder / RECORD
     if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if found != json.loads(json.dumps(record)):
-            changed = ", ".join(f"{key} = {found.get(key)!r}" for key in record if found.get(key) != record[key])
+        found, wanted = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(record))
+        if found != wanted:
+            changed = ", ".join(f"{key} = {found.get(key)!r}" for key in wanted if found.get(key) != wanted[key])
             raise UserError(
                 f"{folder} holds a set generated with other settings ({changed}); remove it or use another --root"
             )

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from src.kernels import DiagonalKernel, Kernel, RealDiagonalKernel
 from src.kernels.parameters import register
-from src.layers.s6 import S6, Selective
+from src.layers.s6 import FULLY_SELECTIVE, S6, Selective
 from src.ops.causal_conv import causal_conv_silu
 from src.ops.fftconv import fftconv
 
@@ -141,7 +141,7 @@ def mamba_block(
     d_state: int = 16,
     expand: int = 2,
     d_conv: int = 4,
-    selective: Selective = Selective(),
+    selective: Selective = FULLY_SELECTIVE,
     dt_rank: int | None = None,
     dt_min: float = 0.001,
     dt_max: float = 0.1,

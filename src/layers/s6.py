@@ -1,4 +1,4 @@
-"""S6, the selective SSM of Mamba (arXiv 2312.00752), over the reals or the complex numbers, with any part selective or not.
+"""S6, the selective SSM of Mamba (arXiv 2312.00752), real or complex, with any of its parts selective or not.
 
     h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t,     y_t = c Re(sum_n C_tn h_tn) + D x_t,     out_t = y_t silu(z_t)
 
@@ -35,6 +35,9 @@ class Selective:
     dt: bool = True
 
 
+FULLY_SELECTIVE = Selective()
+
+
 class Constants(NamedTuple):
     """What does not depend on the input, as the scan takes it; None where it is selective."""
 
@@ -65,7 +68,7 @@ class S6(nn.Module):
         d_state: int = 16,
         *,
         over_complex: bool = False,
-        selective: Selective = Selective(),
+        selective: Selective = FULLY_SELECTIVE,
         dt_rank: int = 4,
         dt_min: float = 0.001,
         dt_max: float = 0.1,

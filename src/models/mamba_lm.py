@@ -1,4 +1,4 @@
-"""The Mamba language model of P2's selectivity experiments (arXiv 2410.14067, Appendix F.3): tokens to logits of the next token.
+"""The Mamba language model of P2's selectivity experiments (arXiv 2410.14067, Appendix F.3): tokens to logits.
 
 Embedding, residual Mamba blocks with RMS norm before each and after the last, and the embedding again as the output
 map. The paper does not say whether the embedding is trained; the published code keeps it frozen at random. Here it is
@@ -66,7 +66,7 @@ class MambaConfig:
 
 
 def as_published(config: MambaConfig) -> MambaConfig:
-    """Returns the config with every choice in which the published code departs from the paper or from the language model it builds on."""
+    """Returns the config with every choice in which the published code departs from the paper, or adds to it."""
     complex_s6 = config.ssm_type == SSMType.S6_COMPLEX.value
     return replace(
         config,
@@ -130,7 +130,7 @@ class MambaLM(nn.Module):
     def generate(
         self, prompt: Tensor, n: int, temperature: float = 0.0, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Continues `prompt` (B, L) by n tokens, the likeliest ones, or samples if the temperature is positive. Returns (B, n)."""
+        """Returns (B, n), what follows `prompt` (B, L): the likeliest tokens, or samples at a positive temperature."""
         logits, state = self(prompt, return_state=True)
         logits, tokens = logits[:, -1], []
         for i in range(n):

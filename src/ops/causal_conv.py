@@ -1,4 +1,4 @@
-"""Short causal depthwise convolution followed by SiLU, the filter in front of Mamba's scan (arXiv 2312.00752, Figure 3).
+"""Short causal depthwise convolution and SiLU, the filter in front of Mamba's scan (arXiv 2312.00752, Figure 3).
 
     v_t = bias + sum_k w_k x_{t-K+1+k},     y_t = v_t sigmoid(v_t)
 

@@ -33,7 +33,7 @@ def _coefficients(
 
 
 def _two_to(f: np.ndarray) -> np.ndarray:
-    """(2^f - 1) / f: with 1 + f (...) the power of an exact zero is an exact one, as a state that must not decay needs."""
+    """(2^f - 1) / f: 1 + f (...) is exactly 1 at f = 0, as a state that must not decay needs."""
     f = np.where(f == 0, 1e-30, f)
     return np.expm1(f * LN_2) / f
 
@@ -72,14 +72,14 @@ def _polynomial(
 def _functions(
     real: type, integer: type, mantissa: int, exponent: int, degrees: tuple[int, int, int]
 ) -> tuple[Callable, ...]:
-    """Builds (exp2, exp_pi_i, log1p_unit) of one floating-point type from its layout and the degrees of its polynomials."""
+    """Builds (exp2, exp_pi_i, log1p_unit) of a floating-point type from its layout and its polynomials' degrees."""
     two_to = _polynomial(real, _two_to, -0.5, 0.5, degrees[0])
     sine, cosine = (_polynomial(real, function, 0, 0.25, degrees[1]) for function in (_sine, _cosine))
     logarithm = _polynomial(real, _atanh, 0, 1 / 9, degrees[2])
 
     @jit
     def exp2(y):
-        # at these two bounds, adding k to the exponent of 1.0 gives exactly 0 and infinity; written so that nan stays nan
+        # at these bounds adding k to the exponent of 1.0 gives exactly 0 and infinity; nan passes both comparisons
         y = real(-exponent) if y < real(-exponent) else y
         y = real(exponent + 1) if y > real(exponent + 1) else y
         k = np.rint(y)
@@ -121,7 +121,7 @@ def exp_pi_i(v: float) -> tuple[float, float]:
 
 
 def log1p_unit(e: float) -> float:
-    """log(1 + e) for 0 <= e <= 1, with small relative error also for small e, in the type of e. Only for compiled code."""
+    """log(1 + e) for 0 <= e <= 1, relatively exact for small e too, in the type of e. Only for compiled code."""
     raise NotImplementedError("compiled code only")
 
 

@@ -1,14 +1,15 @@
 """The selective scan on a CPU: the compiled loops of `src.ops.selective_loops` behind one autograd function.
 
-Threads share the sequences of the batch; every sum over time or channels has one writer and one order, so results do
-not depend on the number of threads. Each sequence adds to its own dA and dD and each block of channels to its own dB
-and dC; these are summed at the end.
+Threads share the jobs, one block of channels of one sequence each. Each sequence adds to its own dA and dD and each
+block of channels to its own dB and dC, which are summed at the end: one writer, one order, so results do not depend on
+the number of threads.
 """
 
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,6 @@ from src.ops.elementary import LOG2_E
 from src.ops.selective_reference import ScanArguments
 
 _ONE_THREAD = 1 << 18  # below this many state updates a second thread costs more than it saves
-_ORDER = np.arange(loops.T_CHUNK)[::-1].copy()
 
 
 def compiled(arguments: ScanArguments) -> tuple[Tensor, Tensor]:
@@ -41,8 +41,9 @@ class _SelectiveScan(torch.autograd.Function):
         A, B, C, h = (_planes(tensor) for tensor in (A, B, C, h0))
         states = x.new_empty(math.ceil(x.shape[1] / loops.T_CHUNK), *h.shape)
         core, out = torch.empty_like(z), torch.empty_like(x)
-        _run(loops.forward, loops.ROWS_FORWARD, softplus, x, dt, bias, D, z, _scaled(A), B, C, states, h, core, out)
-        ctx.save_for_backward(x, dt, bias, D, z, A, B, C, states, core)
+        inputs = (x, dt, bias, D, z, A, B, C)
+        _run(loops.forward, loops.ROWS_FORWARD, x, states, softplus, _scaled(A), inputs, h, core, out)
+        ctx.save_for_backward(*inputs, states, core)
         ctx.softplus = softplus
         ctx.set_materialize_grads(False)
         return out, _joined(h)
@@ -50,16 +51,17 @@ class _SelectiveScan(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, dout: Tensor | None, dh: Tensor | None) -> tuple[Tensor | None, ...]:
-        x, dt, bias, D, z, A, B, C, states, core = ctx.saved_tensors
+        *inputs, states, core = ctx.saved_tensors
+        x, _, bias, D, z, A, B, C = inputs
         dout = torch.zeros_like(x) if dout is None else dout.contiguous()
         carry = torch.zeros_like(states[0]) if dh is None else _planes(dh)
         dx, ddt, dz = torch.empty_like(x), torch.empty_like(x), torch.empty_like(z)
         dA, dD = torch.zeros_like(carry), x.new_zeros(x.shape[0], D.numel())
         dB, dC = _sums(B, x), _sums(C, x)
-        _run(
-            loops.backward, loops.ROWS_BACKWARD, _ORDER, ctx.softplus, x, dt, bias, D, z, A, _scaled(A), B, C,
-            states, core, dout, carry, dx, ddt, dz, dD, dA, dB, dC,
-        )  # fmt: skip
+        gradients = (dx, ddt, dz, dD, dA, dB, dC)
+        order = np.arange(loops.T_CHUNK)[::-1].copy()
+        arguments = (ctx.softplus, _scaled(A), tuple(inputs), order, core, dout, carry, gradients)
+        _run(loops.backward, loops.ROWS_BACKWARD, x, states, *arguments)
         dB, dC = (_joined(tensor.sum(0 if tensor.ndim == 5 else 1)) for tensor in (dB, dC))
         dbias = ddt.sum((0, 1)) if bias.numel() else bias
         return dx, ddt, _joined(dA.sum(1)), dB, dC, dD.sum(0), dz, dbias, _joined(carry), None
@@ -89,15 +91,21 @@ def _sums(B: Tensor, x: Tensor) -> Tensor:
     return B.new_zeros(len(B), len(x), *B.shape[1:])
 
 
-def _run(loop: Callable[..., None], rows: int, *arguments: Tensor | np.ndarray | bool) -> None:
-    """Runs a loop over all sequences, cut into one part a thread of torch's, each with scratch memory aligned to a cache line."""
-    x = next(argument for argument in arguments if isinstance(argument, Tensor))
-    state = next(argument for argument in arguments if isinstance(argument, Tensor) and argument.ndim == 5)
-    threads = min(torch.get_num_threads(), len(x)) if state.numel() * loops.T_CHUNK > _ONE_THREAD else 1
+def _run(loop: Callable[..., None], rows: int, x: Tensor, states: Tensor, *arguments: Any) -> None:
+    """Runs all jobs of a loop, a part a thread of torch's; each thread has scratch memory aligned to a cache line."""
+    jobs = len(x) * math.ceil(x.shape[2] / loops.W_BLOCK)
+    threads = min(torch.get_num_threads(), jobs) if states.numel() * loops.T_CHUNK > _ONE_THREAD else 1
     work = x.new_empty(threads, rows, (loops.T_CHUNK + 1) * loops.W_BLOCK).numpy()
-    arrays = [argument.detach().numpy() if isinstance(argument, Tensor) else argument for argument in arguments]
-    bounds = [len(x) * i // threads for i in range(threads + 1)]
+    arrays = [_arrays(argument) for argument in (states, *arguments)]
     if threads == 1:
-        return loop(0, len(x), work[0], *arrays)
+        return loop(0, jobs, work[0], *arrays)
+    bounds = [jobs * i // threads for i in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda part: loop(*part[0], part[1], *arrays), zip(pairwise(bounds), work, strict=True)))
+
+
+def _arrays(argument: Any) -> Any:
+    """Tensors, also in tuples, as NumPy arrays on the same memory."""
+    if isinstance(argument, tuple):
+        return tuple(_arrays(item) for item in argument)
+    return argument.detach().numpy() if isinstance(argument, Tensor) else argument

@@ -10,8 +10,8 @@ from torch import Tensor
 class ScanArguments:
     """What every backend gets: shapes checked, one real dtype, and A, B, C, h0 all real or all complex.
 
-    x: (b, L, D). dt: (b, L, D) or (D,). A: (D, N). B, C: (b, L, N) if selective, (D, N) if constant. D, dt_bias: (D,) or None.
-    z: (b, L, D) or None. h0: (b, D, N).
+    x: (b, L, D). dt: (b, L, D) or (D,). A: (D, N). B, C: (b, L, N) if selective, (D, N) if constant. D, dt_bias: (D,)
+    or None. z: (b, L, D) or None. h0: (b, D, N).
     """
 
     x: Tensor
@@ -37,7 +37,7 @@ class ScanArguments:
 
 
 def discrete(dt: Tensor, x: Tensor, A: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns exp(dt A) and dt B x, both broadcastable to (b, L, D, N). dt: (b, L, D) or (D,); the rest as in `ScanArguments`."""
+    """Returns exp(dt A) and dt B x, both broadcastable to (b, L, D, N); shapes as in `ScanArguments`."""
     B = B if B.ndim == 2 else B.unsqueeze(2)
     return torch.exp(dt.unsqueeze(-1) * A), (dt * x).unsqueeze(-1) * B
 

@@ -1,4 +1,4 @@
-"""The selective state-space scan of Mamba (arXiv 2312.00752, equation 2 with its step rule), real or complex, differentiable in everything.
+"""The selective state-space scan of Mamba (arXiv 2312.00752, Section 3.2), real or complex.
 
     h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t,     y_t = Re(sum_n C_tn h_tn) + D x_t,     out_t = y_t silu(z_t)
 

@@ -507,5 +507,5 @@ def test_a_full_disk_is_one_line(monkeypatch):
         raise OSError(28, "No space left on device", "/some/file")
 
     monkeypatch.setattr(cli, "main", full)
-    with pytest.raises(UserError, match="^No space left on device: /some/file$"):
+    with pytest.raises(UserError, match=r"^No space left on device: /some/file$"):
         cli._door()

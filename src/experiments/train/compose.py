@@ -1,0 +1,165 @@
+"""Words of the command line and the YAML files in `configs/` -> plain configs, by Hydra's composition alone.
+
+Hydra composes and parses overrides; it opens no log, changes no folder and prints no traceback: what a user got wrong becomes one line.
+"""
+
+import itertools
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from src.errors import UserError, did_you_mean
+
+CONFIGS = Path(__file__).parents[3] / "configs"
+EXPERIMENTS = CONFIGS / "experiment"
+_COULD_NOT_OVERRIDE = re.compile(r"Could not override '([^']+)'")
+
+
+@dataclass(frozen=True)
+class Composed:
+    """One config of plain values, and the words that made it."""
+
+    experiment: str
+    config: dict[str, Any]
+    words: tuple[str, ...]
+
+
+def compose_all(words: Sequence[str], multirun: bool = False) -> list[Composed]:
+    """Returns one config, or with `multirun` one for each point of the grid that comma-separated values span.
+
+    Raises:
+        UserError: an unknown key, file or option (with a suggestion), a file that is not YAML, or a value with commas without `multirun`.
+    """
+    points = [[_resolve_experiment(word) for word in point] for point in _points(words, multirun)]
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [_compose(point) for point in points]
+
+
+def experiments() -> list[str]:
+    """Returns the names that `experiment=` takes, such as lra/s4-PTD-cifar."""
+    return _names(EXPERIMENTS)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+
+
+def _points(words: Sequence[str], multirun: bool) -> Iterator[list[str]]:
+    """The grid of single-valued words."""
+    axes = [_axis(word, _parse(word), multirun) for word in words]
+    return map(list, itertools.product(*axes))
+
+
+def _parse(word: str) -> Override:
+    try:
+        override = OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        hint = "expected key=value, such as optimizer.lr=0.01, ~wandb or +key=value"
+        raise UserError(f"'{word}': {_first_line(error)}; {hint}") from None
+    if re.match(r"hydra\b", override.key_or_group):
+        raise UserError(f"'{word}': runs are kept in runs/<experiment>/<hash of the config>; set out=FOLDER instead")
+    return override
+
+
+def _axis(word: str, override: Override, multirun: bool) -> list[str]:
+    if not override.is_sweep_override():
+        return [word]
+    if not multirun:
+        raise UserError(f"'{word}': several values; add -m for one run each, or write a list as [a,b]")
+    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+
+
+def _resolve_experiment(word: str) -> str:
+    """`experiment=` also takes a file: with its suffix, or anywhere (relative to the working folder or to `configs/`)."""
+    key, _, name = word.partition("=")
+    if key.lstrip("+") != "experiment":
+        return word
+    if not Path(name).is_absolute() and (EXPERIMENTS / f"{name.removesuffix('.yaml')}.yaml").is_file():
+        return word.removesuffix(".yaml")
+    for file in (Path(name), CONFIGS / name, CONFIGS / f"{name}.yaml"):
+        if file.suffix == ".yaml" and file.is_file():
+            up = [".."] * len(EXPERIMENTS.resolve().parts[1:])  # Hydra takes no absolute path
+            return f"{key}={'/'.join([*up, *file.resolve().with_suffix('').parts[1:]])}"
+    raise UserError(f"'{word}': no such experiment{_close(name, experiments())}")
+
+
+def _compose(words: Sequence[str]) -> Composed:
+    try:
+        config = compose("config", overrides=list(words), return_hydra_config=True)
+        experiment = Path(str(config.hydra.runtime.choices.experiment))
+        with open_dict(config):
+            del config["hydra"]
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        raise UserError(_explain(error, words)) from None
+    try:
+        name = Path("/", *experiment.parts).resolve().relative_to(CONFIGS.resolve()).as_posix()
+    except ValueError:
+        name = experiment.name if ".." in experiment.parts else experiment.as_posix()
+    return Composed(name, plain, tuple(words))
+
+
+def _explain(error: Exception, words: Sequence[str]) -> str:
+    """One line for whatever Hydra says in many."""
+    unknown = _COULD_NOT_OVERRIDE.search(str(error))
+    if unknown:
+        rest = [word for word in words if word.lstrip("+~").partition("=")[0] != unknown[1]]
+        return f"unknown key '{unknown[1]}'{_suggest_key(unknown[1], rest)}"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = _group_and_name(str(error.missing_cfg_file))
+        if (CONFIGS / group).is_dir():
+            return f"no file '{name}' in configs/{group}{_close(name, _names(CONFIGS / group))}"
+    cause = f" ({_first_line(error.__cause__)})" if isinstance(error.__cause__, OmegaConfBaseException) else ""
+    return f"config: {_first_line(error)}{cause}"
+
+
+def _group_and_name(path: str) -> tuple[str, str, str]:
+    """'model/layer/s4x' -> ('model/layer', '/', 's4x'), the group being the longest folder that is there."""
+    group, slash, name = path.strip("/").rpartition("/")
+    while group and not (CONFIGS / group).is_dir():
+        group, _, more = group.rpartition("/")
+        name = f"{more}/{name}"
+    return group, slash, name
+
+
+def _suggest_key(key: str, words: Sequence[str]) -> str:
+    """The end of the line about an unknown key: the nearest of the keys that the config does have."""
+    try:
+        config = compose("config", overrides=list(words))
+    except (HydraException, OmegaConfBaseException):
+        return ""
+    keys = list(_flat_keys(config))
+    near = did_you_mean(key, keys)
+    if "did you mean" in near:
+        return near
+    parent = key.rpartition(".")[0]
+    siblings = [name.removeprefix(f"{parent}.") for name in keys if name.rpartition(".")[0] == parent]
+    return did_you_mean(key.rpartition(".")[2], siblings or config)
+
+
+def _flat_keys(config: DictConfig, prefix: str = "") -> Iterator[str]:
+    for name in config:
+        yield f"{prefix}{name}"
+        if isinstance(config._get_node(name), DictConfig) and config[name] is not None:
+            yield from _flat_keys(config[name], f"{prefix}{name}.")
+
+
+def _close(name: str, options: Sequence[str]) -> str:
+    end = did_you_mean(name, options)
+    return end if "did you mean" in end or len(options) < 12 else "; see `python -m train --help` for the list"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

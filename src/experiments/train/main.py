@@ -1,0 +1,203 @@
+"""The command line of `train.py`: one run here, a sweep of runs (-m), or the evaluation of a checkpoint (train.mode=test)."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from src.engine import choose_device, distributed, stop_on_signals
+from src.engine.precision import autocast
+from src.errors import EXIT_FAILED, EXIT_INTERRUPTED, UserError, did_you_mean
+from src.experiments.train.compose import Composed, compose_all, experiments
+from src.experiments.train.config import TrainConfig, parse
+from src.experiments.train.model import check_layer
+from src.experiments.train.run import Prepared, prepare, train
+from src.report import train as report
+from src.sweep import Control, Run, plan, run_sweep
+from src.sweep.cli import SuggestingParser, pick_devices, positive_int
+from src.sweep.folder import RunFolder
+from src.sweep.job import Job, Note, Outcome, Settings, run_job
+from src.sweep.lock import check_writable
+from src.sweep.sweep import LAUNCHERS
+from src.tracking import environment
+from src.tracking.wandb_choice import WandbChoice, choose_wandb
+
+EXAMPLES = (
+    "python -m train experiment=smoke/digits",
+    "python -m train experiment=lra/s4-PTD-cifar optimizer.lr=0.005 trainer.max_epochs=100 wandb=null",
+    "python -m train -m experiment=lra/s4d-cifar train.seed=0,1,2 model.layer.init=legs,diag-lin --num_cpus 2",
+    "python -m train experiment=lra/s4d-cifar train.mode=test train.ckpt=runs/train-lra-s4d-cifar/0123456789ab/best.pt",
+    "torchrun --nproc_per_node=2 train.py experiment=lra/s5-imdb",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The script; returns its exit code."""
+    parser = _parser()
+    args, words = parser.parse_known_args(argv)
+    for word in words:
+        if word.startswith("-"):
+            options = [option for option in parser._option_string_actions if option.startswith("--")]
+            raise UserError(f"unknown option '{word}'{did_you_mean(word, options)}")
+    composed = compose_all(words, args.multirun)
+    if args.cfg:
+        print("\n---\n".join(OmegaConf.to_yaml(OmegaConf.create(one.config)).rstrip() for one in composed))
+        return 0
+    configs = [_parsed(one) for one in composed]
+    runs = [_run(one, config) for one, config in zip(composed, configs, strict=True)]
+    if args.dry_run:
+        todo = plan(runs, configs[0].out)
+        print("\n".join([*todo.lines(), f"{len(runs)} runs: {todo.summary()}"]))
+        return 0
+    if args.multirun:
+        return _sweep(runs, configs[0], args)
+    device = choose_device(configs[0].device)
+    autocast(device, configs[0].trainer.precision)  # says at once what this device cannot
+    with distributed.process_group(device):
+        if configs[0].train.mode == "test":
+            return _evaluate(configs[0], device)
+        return _train_here(runs[0], configs[0], device)
+
+
+def _parser() -> SuggestingParser:
+    parser = SuggestingParser(
+        prog="train.py",
+        usage="%(prog)s [options] [experiment=NAME] [key=value | group=file | ~key | +key=value ...]",
+        description="Trains a model on a task; the files in configs/ say how, and every key of them can be set here.",
+        epilog="\n".join(
+            ["examples:", *(f"  {x}" for x in EXAMPLES), "", "experiments:", *(f"  {x}" for x in experiments())]
+        ),
+    )
+    add = parser.add_argument
+    add("-m", "--multirun", action="store_true", help="one run for each combination of values given as a,b,c")
+    add("--cfg", choices=("job",), help="print the composed config and stop")
+    add("--resolve", action="store_true", help="accepted: --cfg always shows values, not interpolations")
+    add("--dry_run", action="store_true", help="print what would be run, and what is done already, and stop")
+    add("--num_cpus", type=positive_int, default=1, metavar="N", help="of -m: runs at a time on a CPU (default: 1)")
+    add("--launcher", choices=LAUNCHERS, default="process", help="of -m: this machine, or a Ray cluster (RAY_ADDRESS)")
+    add("--retry_failed", action="store_true", help="of -m: do failed runs again, from their last checkpoint")
+    return parser
+
+
+def _parsed(one: Composed) -> TrainConfig:
+    config = parse(one.config)
+    check_layer(config)
+    return config
+
+
+def _run(one: Composed, config: TrainConfig) -> Run:
+    changes = [
+        word
+        for word in one.words
+        if word.lstrip("+~").partition("=")[0] not in ("experiment", "wandb", "out", "device")
+    ]
+    label = config.wandb.name or " ".join([one.experiment, *changes])
+    return Run(f"{report.PREFIX}{one.experiment.replace('/', '-')}", config.plain, label)
+
+
+def _wandb(config: TrainConfig) -> WandbChoice:
+    if config.wandb.entity is not None:
+        os.environ.setdefault("WANDB_ENTITY", config.wandb.entity)
+    return choose_wandb(config.wandb.mode, config.wandb.project)
+
+
+def _sweep(runs: list[Run], config: TrainConfig, args: Any) -> int:
+    if "WORLD_SIZE" in os.environ:
+        raise UserError("-m and torchrun do not go together: a sweep starts its own processes")
+    if config.train.mode == "test":
+        raise UserError("-m trains; evaluate one checkpoint at a time")
+    devices = pick_devices(config.device.partition(":")[0]) if ":" not in config.device else [config.device]
+    on_cpu = devices == ["cpu"]
+    _wandb(config)
+    outcome = run_sweep(
+        runs,
+        "src.experiments.train.run:work",
+        out=config.out,
+        workers=args.num_cpus if on_cpu else len(devices),
+        devices=devices,
+        steps=_steps,
+        launcher=args.launcher,
+        retry_failed=args.retry_failed,
+        wandb=config.wandb.mode,
+        wandb_project=config.wandb.project,
+        threads_per_worker=int(os.environ.get("OMP_NUM_THREADS") or 0) or None,
+    )
+    print(outcome.report(config.out))
+    if outcome.done or outcome.skipped:
+        print(report.table([RunFolder(config.out, run) for run in runs]).text())
+    return outcome.exit_code
+
+
+def _steps(run: Run) -> int:
+    """An estimate for the progress line, which cannot know the size of the data."""
+    trainer, loader = run.config["trainer"], run.config["loader"]
+    size = run.config["dataset"].get("train_size")
+    if trainer["max_steps"] or not size:
+        return trainer["max_steps"] or 1
+    return trainer["max_epochs"] * (size // loader["batch_size"])
+
+
+def _evaluate(config: TrainConfig, device: torch.device) -> int:
+    prepared = prepare(config, device)
+    measured = {split: prepared.evaluation(split)(prepared.model) for split in ("val", "test")}
+    if distributed.is_main():
+        print(f"{config.train.ckpt} on {config.dataset}; {prepared.splits.note}")
+        for split, values in measured.items():
+            print(f"{split}: " + ", ".join(f"{name} {value:.6g}" for name, value in values.items()))
+    return 0
+
+
+def _train_here(run: Run, config: TrainConfig, device: torch.device) -> int:
+    """Trains in this process (or, under torchrun, these): process 0 owns the folder."""
+    folder, say = RunFolder(config.out, run), print if distributed.is_main() else (lambda line: None)
+    if distributed.broadcast(folder.status().state) == "done":
+        say(f"{folder.path}: done before; delete the folder to do it again")
+        say(report.table([folder]).text())
+        return 0
+    prepared = prepare(config, device)
+    if distributed.is_main():
+        check_writable(folder.path.parents[1])
+        print("\n".join([f"run: {folder.path}", *prepared.lines()]), flush=True)
+    with stop_on_signals() as stop:
+        if not distributed.is_main():
+            if distributed.broadcast(False):
+                train(prepared, None, Control(str(device), stopped=stop))
+            return 0
+        return _train_in_folder(folder, prepared, Control(str(device), stopped=stop))
+
+
+def _train_in_folder(folder: RunFolder, prepared: Prepared, control: Control) -> int:
+    config, outcomes = prepared.config, []
+
+    def work(folders: list[RunFolder], control: Control) -> None:
+        distributed.broadcast(True)  # the other processes wait for it
+        train(prepared, folders[0], control, say=_say, progress=True, resume=config.train.resume == "auto")
+
+    def note(message: Any) -> None:
+        if isinstance(message, Note):
+            print(message.text)
+        if isinstance(message, Outcome):
+            outcomes.append(message)
+
+    settings = Settings("", folder.path.parents[1], environment(), retry_failed=True, wandb=_wandb(config))
+    run_job(work, Job(0, (folder.run,)), settings, control, note)
+    outcome = outcomes[0]
+    if outcome.state in ("locked", "skipped"):
+        distributed.broadcast(False)
+        raise UserError(f"{folder.path} is in use by another process")
+    if outcome.state == "interrupted":
+        print(f"stopped with the state saved; the same command continues: {folder.path}")
+        return EXIT_INTERRUPTED
+    if outcome.state == "failed":
+        print(f"failed: {outcome.message}; traceback: {folder.path / 'traceback.txt'}")
+        if distributed.world_size() > 1:
+            raise SystemExit(EXIT_FAILED)  # at once: the other processes may be waiting for this one
+        return EXIT_FAILED
+    print(f"{report.table([folder]).text()}\nresult and curves: {folder.path}")
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,122 @@
+"""The report of `train.py`: learning curves of a run or of several, and a table of their results beside what is published."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.errors import UserError
+from src.report import style
+from src.report.collect import Record, collect, failures, progress
+from src.report.tables import Table, summary
+from src.sweep import RunFolder
+from src.tracking.files import atomic_write
+
+PREFIX = "train-"
+CURVES = "curves.png"
+
+
+def table(folders: Iterable[RunFolder]) -> Table:
+    """Returns one row a run, test accuracies in percent: with the last weights, and with those that were best in validation."""
+    columns = ("run", "epochs", "numbers", "val best", "test@last", "test@best-val", "published", "s an epoch", "data")
+    rows = []
+    for folder in folders:
+        result = folder.result()
+        if result is not None:
+            rows.append(_row(folder, result))
+    return Table(columns, rows)
+
+
+def _row(folder: RunFolder, result: dict[str, Any]) -> list[Any]:
+    reference = folder.config.get("reference") or {}
+    published = reference.get("accuracy")
+    return [
+        folder.run.label or folder.run.key,
+        result["epochs"],
+        result["n_parameters"],
+        _percent(result.get("best/val") if folder.config["train"]["monitor"] == "val/accuracy" else None),
+        _percent(result.get("test@last/accuracy")),
+        _percent(result.get("test@best-val/accuracy")),
+        None if published is None else f"{published:.2f}{' (recalled)' if reference.get('recalled') else ''}",
+        None if result.get("epoch_seconds") is None else round(result["epoch_seconds"], 1),
+        result["data"],
+    ]
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.2f}"
+
+
+def draw_curves(folder: RunFolder, published: float | None = None) -> Path:
+    """Writes the learning curves of one run, whose log they come from, into its folder; returns the path."""
+    path = folder.path / CURVES
+    with style.style():
+        style.save(_figure([(folder.run.label or folder.run.key, folder.metrics())], published), path)
+    return path
+
+
+def _figure(runs: Sequence[tuple[str, list[dict[str, Any]]]], published: float | None = None) -> Any:
+    """Loss and accuracy over epochs; training dashed, validation solid, one colour a run."""
+    figure, axes = style.panels(1, 2, 2.8)
+    for i, (label, rows) in enumerate(runs):
+        colour = style.CYCLE[i % len(style.CYCLE)]
+        epochs = [row for row in rows if "epoch" in row]
+        for axis, metric, scale in ((axes[0][0], "loss", 1), (axes[0][1], "accuracy", 100)):
+            for split, dashes in (("train", (0, (2, 1.5))), ("val", "-")):
+                points = [
+                    (row["epoch"], scale * row[f"{split}/{metric}"]) for row in epochs if f"{split}/{metric}" in row
+                ]
+                x, y = np.array(points).reshape(-1, 2).T
+                name = f"{label}, {split}" if len(runs) == 1 else (label if split == "val" else None)
+                axis.plot(x, y, color=colour, linestyle=dashes, label=name)
+    if published is not None:
+        axes[0][1].axhline(
+            published, color=style.BOUND, linewidth=0.9, linestyle=":", label=f"published, {published:g} %"
+        )
+    for axis, name in zip(axes[0], ("cross-entropy", "accuracy, %"), strict=True):
+        axis.set_xlabel("epoch")
+        axis.set_ylabel(name)
+    axes[0][1].legend()
+    return figure
+
+
+def report(folders: Sequence[Path] | Path) -> str:
+    """Writes table (md, csv), summary.csv and one figure of all runs of each experiment into `report/` below the folder; returns the text.
+
+    Raises:
+        UserError: no runs of `train.py` there, or a folder that cannot be written to.
+    """
+    folders = [Path(folders)] if isinstance(folders, (str, Path)) else [Path(folder) for folder in folders]
+    records = collect(folders, PREFIX)
+    out = Path(os.path.commonpath([folder.resolve() for folder in folders])) / "report"
+    results = table(record.folder for record in records if record.done)
+    head = [f"{progress(records)}.", *failures(records)]
+    page = ["# Training runs", "", *head, "", results.markdown()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, path in _figures(records, out).items():
+            page += ["", f"![{name}]({path.name})"]
+        atomic_write(out / "train.md", ("\n".join(page) + "\n").encode())
+        atomic_write(out / "train.csv", results.csv().encode())
+        atomic_write(out / "train-summary.csv", summary(records).csv().encode())
+    except OSError as error:
+        raise UserError(f"{out}: the report cannot be written ({error.strerror})") from None
+    return "\n".join(["Training runs", *head, "", results.text(), "", f"Tables and figures: {out}"])
+
+
+def _figures(records: list[Record], out: Path) -> dict[str, Path]:
+    """One figure an experiment that has rows: all its runs together."""
+    written = {}
+    for name in sorted({record.experiment for record in records}):
+        runs = [
+            (record.folder.run.label or record.key, record.folder.metrics())
+            for record in records
+            if record.experiment == name and (record.folder.path / "metrics.jsonl").exists()
+        ]
+        if any("epoch" in row for _, rows in runs for row in rows):
+            written[name] = out / f"{name}.png"
+            with style.style():
+                style.save(_figure(runs), written[name])
+    return written

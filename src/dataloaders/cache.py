@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.cache import cache_root
+
 _FORMAT = 1  # raise it when what is stored changes its meaning
 
 
@@ -75,8 +77,7 @@ def _home(source: Path) -> Path:
     with contextlib.suppress(OSError):
         home.mkdir(exist_ok=True)
     if not os.access(home, os.W_OK):
-        user = Path(os.environ.get("SSM_CACHE") or Path.home() / ".cache" / "ssm-experiments")
-        home = user / "data" / hashlib.sha256(str(home).encode()).hexdigest()[:16]
+        home = cache_root() / "data" / hashlib.sha256(str(home).encode()).hexdigest()[:16]
         home.mkdir(parents=True, exist_ok=True)
     return home
 

@@ -1,7 +1,6 @@
 """One plain training loop for every script: `fit` advances a `TrainState` through `Batches` towards an objective."""
 
 from src.engine.batches import Batches, DatasetBatches, GeneratedBatches, TensorBatches
-from src.engine.checkpoint import load_weights, read_checkpoint, weights_in
 from src.engine.device import choose_device, describe_device
 from src.engine.ema import Ema
 from src.engine.evaluate import Evaluation, class_measures, classification, token_measures
@@ -13,6 +12,8 @@ from src.engine.state import TrainState
 from src.engine.stop import Stopped, stop_on_signals
 from src.engine.store import FileStore, MemoryStore, RunStore, run_ports
 from src.engine.tally import Ratio, Tally
+from src.engine.weights import load_weights, weights_in
+from src.tracking.checkpoint import read_checkpoint
 
 __all__ = [
     "Batches",

@@ -15,7 +15,6 @@ import torch
 
 from src.engine import distributed
 from src.engine.batches import Batch, Batches, samples_in, to_device
-from src.engine.checkpoint import load_weights
 from src.engine.compile import compiled
 from src.engine.evaluate import Evaluator, Objective
 from src.engine.plan import FitResult, Plan, limited
@@ -26,6 +25,7 @@ from src.engine.state import TrainState
 from src.engine.step import Step, at_precision
 from src.engine.stop import Stopped
 from src.engine.store import MemoryStore, Store
+from src.engine.weights import load_weights
 from src.errors import UserError, did_you_mean
 
 _AGREE_EVERY = 10  # steps between the questions "does any process want to stop or to save?"

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from src.engine import distributed
-from src.engine.checkpoint import load_weights
 from src.engine.ema import Ema
 from src.engine.rng import rng_state, set_rng_state
 from src.engine.schedule import Constant, Schedule
 from src.engine.tally import Tally
+from src.engine.weights import load_weights
 from src.errors import UserError
 
 _PLAIN = ("step", "epoch", "batch", "finished", "best", "best_epoch", "row")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from src.engine.checkpoint import CheckpointFile, State
+from src.tracking.checkpoint import CheckpointFile, State
 
 LAST, BEST = "last.pt", "best.pt"
 

@@ -12,14 +12,11 @@ from pathlib import Path
 import llvmlite.binding
 import numba
 
+from src.cache import cache_root
+
 # Sums may be reordered (that is what vectorises) and products contracted; NaN and infinity keep their meaning, so a diverged run is seen.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 _SOURCES = ("ops", "theory")
-
-
-def cache_root() -> Path:
-    """`$SSM_CACHE`, or else `~/.cache/ssm-experiments`: where everything that can be rebuilt is kept."""
-    return Path(os.environ.get("SSM_CACHE") or Path.home() / ".cache" / "ssm-experiments")
 
 
 def _source_hash() -> str:

@@ -18,8 +18,8 @@ from src.config import load_yaml
 from src.errors import EXIT_INTERRUPTED, UserError
 from src.sweep.lock import hold_lock, is_locked
 from src.sweep.run import Run
-from src.sweep.state_file import PREVIOUS, read_state, write_state
 from src.tracking import JsonlLog, read_jsonl
+from src.tracking.checkpoint import CheckpointFile, previous
 from src.tracking.files import atomic_write, from_json, remove_temporary_files, to_json
 
 
@@ -49,6 +49,7 @@ class RunFolder:
         self.path = Path(out) / run.experiment / run.key
         self.mirror: Mirror | None = None
         self.warnings: list[str] = []
+        self._states = CheckpointFile(self.path / "state.pt", run.key, self.warnings.append)
         self.ended: Status | None = None
         self._started: float | None = None
         self._resume_step = -1
@@ -131,20 +132,18 @@ class RunFolder:
         """
         step = state["step"]
         self.log.sync()
-        write_state(self.path, self.run.key, state)
+        self._states.save(state)
         self._record("running", step=step)
 
     def load_state(self) -> dict[str, Any] | None:
         """Returns the last checkpoint, or None for a fresh start, and takes the log back to it.
 
         Raises:
-            StateError: there are checkpoints and none can be trusted.
+            CheckpointError: there are checkpoints and none can be trusted.
         """
         if "log" in self.__dict__:
             raise RuntimeError("load_state comes before the first use of the log")
-        state, warning = read_state(self.path, self.run.key)
-        if warning:
-            self.warnings.append(f"{warning}; continued from {PREVIOUS}")
+        state = self._states.load()
         if state is not None:
             self._resume_step = state["step"]
         return state
@@ -163,7 +162,7 @@ class RunFolder:
         record = {"experiment": self.run.experiment, "key": self.run.key, "label": self.run.label, "result": result}
         atomic_write(self.path / "result.json", to_json(record, indent=2).encode())
         self._record("done")
-        (self.path / PREVIOUS).unlink(missing_ok=True)
+        previous(self._states.path).unlink(missing_ok=True)
         (self.path / "traceback.txt").unlink(missing_ok=True)
         self._close(Status("done"), exit_code=0)
 

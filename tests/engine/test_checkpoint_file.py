@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from src.engine.checkpoint import CheckpointError, CheckpointFile, load_weights, read_checkpoint, write_checkpoint
+from src.engine.weights import load_weights
 from src.errors import UserError
+from src.tracking.checkpoint import CheckpointError, CheckpointFile, read_checkpoint, write_checkpoint
 
 
 class Foreign:

@@ -9,7 +9,7 @@ import torch
 from src.errors import UserError
 from src.sweep import Run, RunFolder, collect
 from src.sweep.lock import LockedError, is_locked
-from src.sweep.state_file import StateError
+from src.tracking.checkpoint import CheckpointError
 
 RUN = Run("theory_real", {"N": 64, "lr": 1e-4, "L": "N", "seed": 0, "axes": [1, 2]}, label="first")
 
@@ -146,11 +146,11 @@ def of_the_future(path):
 
 
 DAMAGES = {
-    torn: "is torn or no state",
-    foreign: "is no state of this suite",
-    pickled: "is torn or no state",
-    of_another_run: f"belongs to the run 000000000000, not to {RUN.key}",
-    of_the_future: "has format 2, this version reads 1",
+    torn: "torn, or no checkpoint",
+    foreign: "no checkpoint of this suite",
+    pickled: "torn, or no checkpoint",
+    of_another_run: f"this one is {RUN.key}",
+    of_the_future: "has format 2; this version reads format 1",
 }
 
 
@@ -158,7 +158,7 @@ DAMAGES = {
 def test_a_bad_state_is_refused_or_replaced_by_the_one_before(folder, damage, message):
     folder.save_state({"step": 1})
     damage(folder.path / "state.pt")
-    with pytest.raises(StateError, match=message) as error:
+    with pytest.raises(CheckpointError, match=message) as error:
         reopened(folder).load_state()
     assert "\n" not in str(error.value)
     assert f"delete {folder.path} to start this run again" in str(error.value)
@@ -172,7 +172,7 @@ def test_a_bad_state_is_refused_or_replaced_by_the_one_before(folder, damage, me
     again = reopened(folder)
     assert again.load_state() == {"step": 1}
     assert message in again.warnings[0]
-    assert "continued from state.prev.pt" in again.warnings[0]
+    assert "continuing from state.prev.pt" in again.warnings[0]
     _ = again.log
     assert [row["step"] for row in again.metrics()] == [1]
 

@@ -4,10 +4,10 @@ Solved perturbations lie in `$SSM_CACHE/ptd`, or `~/.cache/ssm-experiments/ptd`,
 the solver's version. A torn or foreign file there is solved anew.
 """
 
-import os
 import warnings
 from pathlib import Path
 
+from src.cache import cache_root
 from src.errors import UserError, did_you_mean
 from src.linalg.ptd.files import load_perturbation, save_perturbation
 from src.linalg.ptd.perturbation import Perturbation, random_perturbation, rank1
@@ -20,8 +20,7 @@ NAMES = ("rank1", "random", "solve")
 
 def cache_folder() -> Path:
     """Returns the folder of solved perturbations; it need not exist."""
-    root = os.environ.get("SSM_CACHE")
-    return (Path(root) if root else Path.home() / ".cache" / "ssm-experiments") / "ptd"
+    return cache_root() / "ptd"
 
 
 def solve_cached(spec: Spec, progress: Progress | None = None) -> Perturbation:

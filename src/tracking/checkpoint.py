@@ -2,6 +2,7 @@
 
 A file says its format and the run (a hash of the config) that it belongs to. One that is torn, of another run or of another
 program is refused in one line and the one before it is used. Nothing is loaded that could run code (`weights_only`).
+Torch is imported when a file is written or read: who only looks at run folders does without it.
 """
 
 import io
@@ -9,9 +10,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import Tensor, nn
 
 from src.errors import UserError
 from src.tracking.files import atomic_write
@@ -31,6 +29,8 @@ def write_checkpoint(path: Path, key: str, state: State) -> None:
         TypeError: a value is neither a tensor nor plain.
         OSError: the disk is full or not writable; the earlier files are untouched.
     """
+    import torch
+
     _check_plain(state, "state")
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, "key": key, "state": state}, buffer)
@@ -54,6 +54,8 @@ def read_checkpoint(path: str | Path, key: str | None = None) -> State:
     """
     if not Path(path).is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
+    import torch
+
     try:
         payload = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # torch raises many types for torn and foreign files, pickle's among them
@@ -103,40 +105,14 @@ class CheckpointFile:
         return None
 
 
-def weights_in(state: State) -> dict[str, Tensor]:
-    """Returns the weights to evaluate from the state of a run, last or best: averaged where there is a moving average."""
-    return state["model"] | state.get("ema", {})
-
-
-def load_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Copies `weights` into the model.
-
-    Raises:
-        UserError: they are another model's; the line names what differs.
-    """
-    own = model.state_dict()
-    missing, unknown = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
-    shapes = [
-        f"{name} is {tuple(weights[name].shape)} in the file and {tuple(own[name].shape)} in the model"
-        for name in own.keys() & weights.keys()
-        if own[name].shape != weights[name].shape
-    ]
-    differences = [
-        f"{len(names)} {what} ({', '.join(names[:3])})"
-        for what, names in (("missing", missing), ("unknown", unknown), ("of another shape", sorted(shapes)))
-        if names
-    ]
-    if differences:
-        raise UserError(f"the checkpoint is of another model: {'; '.join(differences)}")
-    model.load_state_dict(weights)
-
-
 def _check_plain(value: Any, where: str) -> None:
+    import torch
+
     if isinstance(value, dict):
         for key, item in value.items():
             _check_plain(item, f"{where}[{key!r}]")
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             _check_plain(item, f"{where}[{index}]")
-    elif type(value) not in (int, float, bool, str, bytes, type(None)) and not isinstance(value, Tensor):
+    elif type(value) not in (int, float, bool, str, bytes, type(None)) and not isinstance(value, torch.Tensor):
         raise TypeError(f"{where} is a {type(value).__name__}; a checkpoint holds tensors and plain values only")

@@ -1,13 +1,22 @@
-"""`python -m src.report <folder> ...`: rebuilds the tables and figures of whatever experiments the folders hold."""
+"""`python -m src.report <folder> ...`: rebuilds the tables and figures of whatever experiments the folders hold.
+
+`python -m src.report theory-ptd [--out FOLDER]` draws P1's theory (arXiv 2310.01698), which needs no run.
+"""
 
 import argparse
+import sys
 from pathlib import Path
 
 from src.errors import UserError, run_door
-from src.report import theory
+from src.report import ablation, ptd_theory, robustness, sinusoid, theory
 from src.report.collect import experiments
 
-REPORTERS = {theory.PREFIX: theory.report}  # start of an experiment's name -> its report
+REPORTERS = {  # start of an experiment's name -> its report
+    theory.PREFIX: theory.report,
+    robustness.PREFIX: robustness.report,
+    ablation.PREFIX: ablation.report,
+    sinusoid.PREFIX: sinusoid.report,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,6 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     Raises UserError for a folder without runs, or with runs of experiments that no report knows.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == [ptd_theory.NAME]:
+        return ptd_theory.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m src.report", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="a sweep's --out, or one experiment's folder below it")
     folders = parser.parse_args(arguments).folders

@@ -1,0 +1,216 @@
+"""One training run of P1's image experiments: config, data as batches, and the call of the engine's loop.
+
+AdamW on everything that is not frozen (biases and norms decay too, as in the published scripts), cosine over the epochs, cross-entropy.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from src.dataloaders import Splits, Subset, load
+from src.engine import (
+    Evaluation,
+    FitResult,
+    Plan,
+    Stopped,
+    TrainState,
+    classification,
+    fit,
+    make_optimizer,
+    make_schedule,
+    parameter_groups,
+    run_ports,
+)
+from src.engine.batches import evaluation_order, training_order
+from src.engine.rng import seed_all
+from src.errors import UserError
+from src.experiments.ptd_models import PERTURBED, ModelName, StateForm, classifier, ssm_layer
+from src.linalg.ptd import Perturbation
+from src.sweep import Control, Interrupted, RunFolder
+
+DATASETS = {"cifar10": "cifar", "mnist": "mnist", "fashion_mnist": "fashion_mnist", "digits": "digits"}
+DatasetName = Literal["cifar10", "mnist", "fashion_mnist", "digits"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierConfig:
+    """What both experiments set; the names are those of the published options where there is one.
+
+    Attributes:
+        n: real order of each SSM.
+        ssm_lr: learning rate of A and dt, 0 freezes them; B is always frozen.
+        C_lr: of C; null is lr.
+        train_size, val_size, test_size: the first so many examples of each split; null takes all.
+        perturbation_hash: of the perturbation's content, so that a changed file is another run.
+    """
+
+    model: ModelName
+    seed: int
+    dataset: DatasetName
+    grayscale: bool
+    epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    ssm_lr: float
+    C_lr: float | None
+    n_layers: int
+    d_model: int
+    n: int
+    dropout: float
+    prenorm: bool
+    residual: bool
+    skip: bool
+    states: StateForm
+    train_size: int | None
+    val_size: int | None
+    test_size: int | None
+    perturbation: str | None
+    perturbation_hash: str | None
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "n_layers", "d_model", "n", "train_size", "val_size", "test_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"{name} = {value}: expected 1 or more")
+        for name in ("lr", "C_lr"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UserError(f"{name} = {value}: expected a positive number")
+        for name in ("weight_decay", "ssm_lr"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"{name} = {getattr(self, name)}: expected 0 or more")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"dropout = {self.dropout}: expected a number in [0, 1)")
+        if self.n % 2:
+            raise UserError(f"n = {self.n}: expected an even number of states (conjugate pairs)")
+        if self.grayscale and self.dataset != "cifar10":
+            raise UserError(f"grayscale is for the colour images of cifar10; {self.dataset} is grey already")
+
+    def plain(self) -> dict[str, Any]:
+        """The config as a run's key needs it: what the model does not use is null."""
+        plain = asdict(self)
+        if self.model not in PERTURBED:
+            plain["perturbation"] = plain["perturbation_hash"] = None
+        return plain
+
+
+def load_splits(config: ClassifierConfig) -> Splits:
+    """Returns the data set, cut to the configured sizes.
+
+    Raises:
+        UserError: the data are not there; says how to get them and which set needs nothing.
+    """
+    options = {"grayscale": True} if config.grayscale else {}
+    try:
+        splits = load(DATASETS[config.dataset], **options)
+    except UserError as error:
+        raise UserError(f"{error}; `--dataset digits` runs at once, offline") from None
+    sizes = {"train": config.train_size, "val": config.val_size, "test": config.test_size}
+    parts = {name: _first(getattr(splits, name), size) for name, size in sizes.items()}
+    if len(parts["train"]) < config.batch_size:
+        raise UserError(f"batch_size = {config.batch_size}, but there are {len(parts['train'])} training examples")
+    rest = {"n_classes": splits.n_classes, "l_max": splits.l_max, "d_input": splits.d_input, "note": splits.note}
+    return Splits(**parts, **rest)
+
+
+def _first(dataset: Any, size: int | None) -> Any:
+    return dataset if size is None or size >= len(dataset) else Subset(dataset, torch.arange(size))
+
+
+class SplitBatches:
+    """A split as batches (x, y); shuffled by (seed, epoch), or in order without a seed."""
+
+    def __init__(self, dataset: Any, batch_size: int, seed: int | None = None) -> None:
+        self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
+
+    def __len__(self) -> int:
+        return len(self._order(0))
+
+    def iterate(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for indices in self._order(epoch)[start:]:
+            batch = self.dataset.batch(torch.from_numpy(indices))
+            yield batch.x, batch.y
+
+    def _order(self, epoch: int) -> list:
+        if self.seed is None:
+            return evaluation_order(len(self.dataset), self.batch_size)
+        return training_order(len(self.dataset), self.batch_size, self.seed, epoch)
+
+
+def steps_of(config: ClassifierConfig, splits: Splits) -> int:
+    """Returns the number of updates of a run."""
+    return config.epochs * (len(splits.train) // config.batch_size)
+
+
+def build_model(config: ClassifierConfig, splits: Splits, perturbation: Perturbation | None) -> nn.Module:
+    """Returns the classifier, every draw from the run's seed; models of one seed share all draws that they have in common."""
+    seed_all(config.seed)
+    generator = torch.Generator().manual_seed(config.seed)
+    rates = {"dt": config.ssm_lr, "A": config.ssm_lr, "B": 0.0, "C": config.C_lr}
+    layers = [
+        ssm_layer(
+            config.model,
+            config.d_model,
+            config.n,
+            perturbation,
+            rates,
+            config.states,
+            config.skip,
+            config.dropout,
+            generator,
+        )
+        for _ in range(config.n_layers)
+    ]
+    body = {"prenorm": config.prenorm, "residual": config.residual, "dropout": config.dropout}
+    return classifier(splits.d_input, splits.n_classes, layers, d_model=config.d_model, **body)
+
+
+Around = Callable[[nn.Module], AbstractContextManager]
+
+
+def evaluation(
+    dataset: Any, config: ClassifierConfig, device: torch.device, around: Around = lambda model: nullcontext()
+) -> Evaluation:
+    """Returns the evaluation of a model on a whole split, inside the context that `around` makes of the model."""
+    return Evaluation(SplitBatches(dataset, config.batch_size), classification, device, around=around)
+
+
+def train(
+    config: ClassifierConfig,
+    model: nn.Module,
+    splits: Splits,
+    folder: RunFolder,
+    control: Control,
+    evaluators: Mapping[str, Evaluation],
+) -> FitResult:
+    """Trains the model to its last epoch, from where the folder's state stands.
+
+    Raises:
+        Interrupted: the sweep wants to end; the state is saved.
+    """
+    decay = {"bias_weight_decay": True, "normalization_weight_decay": True}
+    groups = parameter_groups(model, config.lr, config.weight_decay, **decay)
+    schedule = make_schedule("cosine", T_max=config.epochs, eta_min=0.0)
+    state = TrainState(model, make_optimizer("adamw", groups), schedule)
+    device = torch.device(control.device)
+    batches = SplitBatches(splits.train, config.batch_size, config.seed)
+    plan = Plan(max_epochs=config.epochs, monitor="val/accuracy")
+    ports = run_ports(folder, control)
+    try:
+        return fit(
+            state,
+            batches,
+            classification,
+            plan,
+            device,
+            evaluators=evaluators,
+            say=lambda line: None,
+            **ports,
+        )
+    except Stopped:
+        raise Interrupted from None

@@ -1,0 +1,123 @@
+"""The report of the sinusoid regression (P1 = arXiv 2310.01698, Section 3.4, Fig. 2, Appendix G): a table and one figure."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from src.errors import UserError
+from src.linalg.legs_transfer import pole_frequencies
+from src.report import style
+from src.report.collect import Record, collect, failures, progress
+from src.report.seeds import grouped, mean_of, setting
+from src.report.tables import Table
+from src.tracking.files import atomic_write
+
+PREFIX = "sinusoid"
+COMPARED = ("model", "seed", "perturbation", "perturbation_hash")
+COLORS = {"s4d": style.COMPLEX, "s4-ptd": style.REAL, "s4": style.TARGET}
+NAMES = {"s4d": "S4D", "s4-ptd": "S4-PTD", "s4": "S4"}
+MEASURES = ("s_interpolation", "s_extrapolation", "A_interpolation", "A_extrapolation")
+COLUMNS = ["model", "seeds", *(name.replace("_", ", ") for name in MEASURES), "worst A", "at s"]
+
+
+def report(folders: Sequence[Path] | Path) -> str:
+    """Writes sinusoid.md, sinusoid.csv and a figure for each setting into `report/` below the folder; returns the text to print.
+
+    Raises:
+        UserError: no such runs there, or a folder that cannot be written to.
+    """
+    folders = [Path(folders)] if isinstance(folders, (str, Path)) else [Path(folder) for folder in folders]
+    records = collect(folders, PREFIX)
+    out = Path(os.path.commonpath([folder.resolve() for folder in folders])) / "report"
+    text = ["Sinusoid regression", progress(records) + ".", *failures(records)]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return _write(out, text, [record for record in records if record.done])
+    except OSError as error:
+        raise UserError(f"{out}: the report cannot be written ({error.strerror})") from None
+
+
+def _write(out: Path, text: list[str], done: list[Record]) -> str:
+    page, rows = ["# Sinusoid regression", *[part for line in text[1:] for part in ("", line)]], []
+    settings = grouped(done, lambda record: setting(record.config, COMPARED))
+    for number, runs in enumerate(settings.values(), 1):
+        c, table = runs[0].config, errors(runs)
+        name = f"n = {c['n']}, trained on s in [{c['s_min']:g}, {c['s_max']:g}], {c['steps']:,} steps"
+        path = out / (f"sinusoid-{number}.png" if len(settings) > 1 else "sinusoid.png")
+        with style.style():
+            style.save(figure(runs), path)
+        text += ["", name, "", table.text()]
+        page += ["", f"## {name}", "", table.markdown(), "", f"![{path.stem}]({path.name})"]
+        rows += [[name, *row] for row in table.rows]
+    atomic_write(out / "sinusoid.md", ("\n".join(page) + "\n").encode())
+    atomic_write(out / "sinusoid.csv", Table(["setting", *COLUMNS], rows).csv().encode())
+    return "\n".join([*text, "", f"Tables and figures: {out}"])
+
+
+def _by_model(runs: list[Record]) -> dict[str, list[Record]]:
+    groups = grouped(runs, lambda record: record.config["model"])
+    return {model: groups[model] for model in NAMES if model in groups}
+
+
+def errors(runs: list[Record]) -> Table:
+    """Root mean squared errors of s and A inside and outside the trained range, and the answer A (true: 1) that is furthest off."""
+    table = Table(
+        COLUMNS,
+        notes=[
+            "Root mean squared errors, mean over seeds with 95 % interval; worst A: furthest from the true 1 outside."
+        ],
+    )
+    for model, own in _by_model(runs).items():
+        worst = max(own, key=lambda run: abs(run.result["worst_A"] - 1))
+        means = [str(mean_of(run.result[name] for run in own)) for name in MEASURES]
+        table.rows.append([NAMES[model], len(own), *means, worst.result["worst_A"], worst.result["worst_A_at"]])
+    return table
+
+
+def figure(runs: list[Record]) -> Figure:
+    """Predicted frequency and amplitude against the true frequency; every seed is a line."""
+    drawn, (line,) = style.panels(1, 2, 3.0)
+    c = runs[0].config
+    for model, own in reversed(_by_model(runs).items()):
+        for run in own:
+            data = run.arrays
+            for axis, name in zip(line, ("predicted_s", "predicted_A"), strict=True):
+                axis.plot(data["s"], data[name], color=COLORS[model], linewidth=1.2, alpha=0.85)
+    line[0].plot(
+        [c["s_min"], c["s_test"]], [c["s_min"], c["s_test"]], color=style.BOUND, linewidth=0.8, linestyle=(0, (4, 2))
+    )
+    line[1].axhline(1.0, color=style.BOUND, linewidth=0.8, linestyle=(0, (4, 2)))
+    for axis in line:
+        axis.axvspan(c["s_min"], c["s_max"], color="#000000", alpha=0.05, linewidth=0)
+        for pole in pole_frequencies(c["n"]):
+            if pole > c["s_min"]:
+                axis.axvline(pole, color=style.COMPLEX, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0)
+        axis.set_xlabel("true frequency $s$")
+    line[1].set_yscale("symlog", linthresh=2)  # linear around the truth, logarithmic where S4D is far off
+    line[1].set_yticks(*_ticks(np.concatenate([run.arrays["predicted_A"] for run in runs])))
+    line[0].set_ylabel("predicted frequency")
+    line[1].set_ylabel("predicted amplitude (true: 1)")
+    keys = [Line2D([], [], color=COLORS[model], label=NAMES[model]) for model in _by_model(runs)]
+    keys += [Line2D([], [], color=style.BOUND, linewidth=0.8, linestyle=(0, (4, 2)), label="truth")]
+    keys += [
+        Line2D(
+            [],
+            [],
+            color=style.COMPLEX,
+            linewidth=0.8,
+            linestyle=(0, (1, 2)),
+            label="spikes of S4D (grey: trained range)",
+        )
+    ]
+    style.legend_above(drawn, keys)
+    return drawn
+
+
+def _ticks(values: np.ndarray) -> tuple[list[float], list[str]]:
+    """Ticks of the amplitude axis that lie in the range of the values."""
+    kept = [tick for tick in (-50, -10, -4, -2, -1, 0, 1, 2, 4, 10, 50) if values.min() - 1 <= tick <= values.max() + 1]
+    return kept, [f"{tick:g}" for tick in kept]

@@ -9,6 +9,7 @@ from src.ops.elementary import LOG2_E, exp2, log1p_unit
 from src.ops.jit import jit
 from src.ops.selective_states import (
     add_products,
+    add_row,
     complex_adjoint,
     complex_forward,
     complex_gradients,
@@ -182,21 +183,26 @@ def backward(first, last, work, states, softplus, S, inputs, order, core, dout, 
             w, u, dy = work[0, :size].reshape(T, W), work[1, :size].reshape(T, W), work[2, :size].reshape(T, W)
             dw, du, ar = work[3, :size].reshape(T, W), work[4, :size].reshape(T, W), work[5, :size].reshape(T, W)
             hr, Gr = work[7, : size + W].reshape(T + 1, W), work[9, :size].reshape(T, W)
-            now = work[11, : 2 * W].reshape(2, W)
+            rows = work[11, : 6 * W].reshape(6, W)
+            now, row, sums = rows[:2], rows[2], rows[3:]
             late = order[T_CHUNK - T :]
+            sums[:] = 0
             for t in range(T):
                 r = t0 + t
                 _steps(x[b, r, d0:d1], dt[b, r, d0:d1], bias[d0:d1], softplus, w[t], u[t])
                 _output_gradients(
                     x[b, r, d0:d1], D[d0:d1], z[b, r, d0:d1], core[b, r, d0:d1], dout[b, r, d0:d1],
-                    dy[t], dz[b, r, d0:d1], dD[b, d0:d1], dx[b, r, d0:d1],
+                    dy[t], dz[b, r, d0:d1], sums[0], dx[b, r, d0:d1],
                 )  # fmt: skip
+            if D.size > 0:
+                add_row(one, sums[0], dD[b, d0:d1])
             dw[:] = 0
             du[:] = 0
             for n in range(states.shape[3]):
                 Br, dBr = _part(B, 0, b, n, t0, t1, d0, d1), _slot(dB, j, 0, b, n, t0, t1, d0, d1)
                 Cr, dCr = _part(C, 0, b, n, t0, t1, d0, d1), _slot(dC, j, 0, b, n, t0, t1, d0, d1)
-                Ar, dAr, kr = A[0, n, d0:d1], dA[0, b, n, d0:d1], carry[0, b, n, d0:d1]
+                Ar, dAr, kr = A[0, n, d0:d1], sums[1], carry[0, b, n, d0:d1]
+                dAr[:] = 0
                 now[0] = states[k, 0, b, n, d0:d1]
                 if S.ndim == 2:
                     real_states(w, u, S[n, d0:d1], Br, ar, now[0], hr)
@@ -207,15 +213,18 @@ def backward(first, last, work, states, softplus, S, inputs, order, core, dout, 
                     hi = work[8, : size + W].reshape(T + 1, W)
                     Bi, dBi = _part(B, 1, b, n, t0, t1, d0, d1), _slot(dB, j, 1, b, n, t0, t1, d0, d1)
                     Ci, dCi = _part(C, 1, b, n, t0, t1, d0, d1), _slot(dC, j, 1, b, n, t0, t1, d0, d1)
-                    Ai, dAi, ki = A[1, n, d0:d1], dA[1, b, n, d0:d1], carry[1, b, n, d0:d1]
+                    Ai, dAi, ki = A[1, n, d0:d1], sums[2], carry[1, b, n, d0:d1]
+                    dAi[:] = 0
                     now[1] = states[k, 1, b, n, d0:d1]
                     complex_states(w, u, S[0, n, d0:d1], S[1, n, d0:d1], Br, Bi, ar, ai, now[0], now[1], hr, hi)
                     complex_adjoint(late, dy, Cr, Ci, ar, ai, kr, ki, Gr, Gi)
                     complex_gradients(w, Ar, Ai, Br, Bi, ar, ai, hr, hi, Gr, Gi, dAr, dAi, dw, du)
-                    add_products(one, u, Gi, dBi)
-                    add_products(-one, dy, hi[1:], dCi)
-                add_products(one, u, Gr, dBr)
-                add_products(one, dy, hr[1:], dCr)
+                    add_row(one, dAi, dA[1, b, n, d0:d1])
+                    add_products(one, u, Gi, row, dBi)
+                    add_products(-one, dy, hi[1:], row, dCi)
+                add_row(one, dAr, dA[0, b, n, d0:d1])
+                add_products(one, u, Gr, row, dBr)
+                add_products(one, dy, hr[1:], row, dCr)
             for t in range(T):
                 r = t0 + t
                 _step_gradients(

@@ -142,8 +142,8 @@ def complex_gradients(w, Ar, Ai, Br, Bi, Kr, Ki, hr, hi, Gr, Gi, dAr, dAi, dw, d
 
 
 @jit
-def add_products(sign, x, y, out):
-    """out += sign x y, summed over channels when out is (T,) and over time when it is (1, W)."""
+def add_products(sign, x, y, row, out):
+    """out += sign x y, summed over channels when out is (T,), over time when it is (1, W); row: (W,) scratch."""
     if out.ndim == 1:
         for t in range(x.shape[0]):
             total = x.dtype.type(0)
@@ -151,6 +151,15 @@ def add_products(sign, x, y, out):
                 total += x[t, d] * y[t, d]
             out[t] += sign * total
     else:
+        row[:] = 0
         for t in range(x.shape[0]):
             for d in range(x.shape[1]):
-                out[0, d] += sign * x[t, d] * y[t, d]
+                row[d] += x[t, d] * y[t, d]
+        add_row(sign, row, out[0])
+
+
+@jit
+def add_row(sign, row, out):
+    """out += sign row. Sums over time are made chunk by chunk, then added up: less rounding than one long sum."""
+    for d in range(row.size):
+        out[d] += sign * row[d]

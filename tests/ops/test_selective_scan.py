@@ -1,0 +1,297 @@
+"""The selective scan against its definition, for every backend, real and complex, every mix of selective and constant parts."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+from src.ops import selective_loops
+from src.ops.elementary import exp2, exp_pi_i, log1p_unit
+from src.ops.jit import jit
+from src.ops.selective_scan import BACKENDS, backend_for, selective_scan
+
+FAST = [name for name in BACKENDS if name != "reference"]
+LENGTHS = [1, 2, 3, 63, 64, 65, 1000]
+MIXES = list(product([True, False], repeat=3))  # is B, C, dt selective
+NAMES = ("x", "dt", "A", "B", "C", "D", "z", "dt_bias", "h0")
+
+
+def problem(L, complex_field=False, mix=(True, True, True), b=2, D=3, N=2, dtype=torch.float64, slow=False, seed=0):
+    """Returns every argument by name; `slow` puts all |exp(dt A)| in [0.99, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+    normal = lambda *shape: torch.randn(*shape, generator=generator, dtype=dtype)
+    field = (lambda *shape: torch.complex(normal(*shape), normal(*shape))) if complex_field else normal
+    decay = torch.rand(D, N, generator=generator, dtype=dtype) * (0.01 if slow else 1.0)
+    A = torch.complex(-decay, 3 * normal(D, N)) if complex_field else -decay
+    dt = normal(b, L, D) if mix[2] else normal(D)
+    if slow:
+        dt = dt.clamp(max=0.5)  # softplus(dt + bias) stays below 1
+    B, C = (field(b, L, N) if selective else field(D, N) for selective in mix[:2])
+    bias = torch.zeros(D, dtype=dtype) if slow else normal(D)
+    return dict(
+        zip(NAMES, (x := normal(b, L, D), dt, A, B, C, normal(D), normal(*x.shape), bias, field(b, D, N)), strict=True)
+    )
+
+
+def values_and_gradients(case, backend, softplus=True, names=NAMES):
+    """Returns output, final state and all gradients, under random weights on both outputs."""
+    leaves = {name: case[name].clone().requires_grad_() for name in names}
+    out, state = selective_scan(**leaves, softplus=softplus, return_state=True, backend=backend)
+    generator = torch.Generator().manual_seed(1)
+    weights = torch.randn(out.shape, generator=generator, dtype=torch.float64).to(out)
+    weights_of_state = torch.randn(state.shape, generator=generator, dtype=torch.float64).to(state)
+    loss = (out * weights).sum() + (state * weights_of_state).real.sum()
+    gradients = torch.autograd.grad(loss, list(leaves.values()))
+    return {"out": out.detach(), "state": state.detach(), **dict(zip(names, gradients, strict=True))}
+
+
+def assert_equal(got, want, tolerance):
+    for name, value in want.items():
+        assert got[name].shape == value.shape, name
+        assert got[name].dtype == value.dtype, name
+        assert (got[name] - value).abs().max() <= tolerance * max(1.0, value.abs().max()), name
+
+
+@pytest.mark.parametrize("backend", FAST)
+@pytest.mark.parametrize("complex_field", [False, True])
+@pytest.mark.parametrize("L", LENGTHS)
+def test_equals_definition_at_any_length(backend, complex_field, L):
+    case = problem(L, complex_field)
+    assert_equal(values_and_gradients(case, backend), values_and_gradients(case, "reference"), 1e-11)
+
+
+@pytest.mark.parametrize("backend", FAST)
+@pytest.mark.parametrize("complex_field", [False, True])
+@pytest.mark.parametrize("mix", MIXES)
+def test_equals_definition_for_every_mix(backend, complex_field, mix):
+    case = problem(70, complex_field, mix)
+    assert_equal(values_and_gradients(case, backend), values_and_gradients(case, "reference"), 1e-11)
+
+
+@pytest.mark.parametrize("backend", FAST)
+@pytest.mark.parametrize("complex_field", [False, True])
+def test_slow_decay(backend, complex_field):
+    """|a| in [0.99, 1]: gradients travel the whole sequence; soft decays would hide a wrong conjugate or carry."""
+    case = problem(500, complex_field, slow=True)
+    a = torch.exp(torch.nn.functional.softplus(case["dt"])[..., None] * case["A"]).abs()
+    assert a.min() > 0.985
+    assert_equal(values_and_gradients(case, backend), values_and_gradients(case, "reference"), 1e-11)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("complex_field", [False, True])
+@pytest.mark.parametrize("mix", MIXES)
+def test_gradcheck(backend, complex_field, mix):
+    """Two chunk borders of the compiled path at L = 65, one of the chunked path."""
+    case = problem(65 if mix == (True, True, True) else 3, complex_field, mix, b=1, D=2, N=1, slow=True)
+    scan = lambda *arguments: selective_scan(
+        **dict(zip(NAMES, arguments, strict=True)), softplus=True, return_state=True, backend=backend
+    )
+    assert torch.autograd.gradcheck(
+        scan, [case[name].requires_grad_() for name in NAMES], fast_mode=len(case["x"][0]) > 3
+    )
+
+
+@pytest.mark.parametrize("backend", FAST)
+@pytest.mark.parametrize("complex_field", [False, True])
+def test_optional_parts(backend, complex_field):
+    """Without D, gate, bias, softplus and state: each alone, and none of them."""
+    case = problem(20, complex_field)
+    case["dt"] = case["dt"].abs()
+    optional = ("D", "z", "dt_bias", "h0")
+    for kept in ((), *((name,) for name in optional)):
+        names = tuple(name for name in NAMES if name not in optional or name in kept)
+        got, want = (values_and_gradients(case, name, False, names) for name in (backend, "reference"))
+        assert_equal(got, want, 1e-11)
+
+
+@pytest.mark.parametrize("complex_field", [False, True])
+def test_many_channels(complex_field):
+    """More than one block of channels, the last one narrow; a width that is no multiple of a vector."""
+    case = problem(40, complex_field, D=selective_loops.W_BLOCK + 5, N=3)
+    assert_equal(values_and_gradients(case, "compiled"), values_and_gradients(case, "reference"), 1e-11)
+    case = problem(40, complex_field, (False, False, True), D=2 * selective_loops.W_BLOCK + 1)
+    assert_equal(values_and_gradients(case, "compiled"), values_and_gradients(case, "reference"), 1e-11)
+
+
+@pytest.mark.parametrize("backend", FAST)
+@pytest.mark.parametrize("complex_field", [False, True])
+def test_single_precision(backend, complex_field):
+    """Float32 at L = 1000 against float64: no further off than the definition itself in float32, up to a factor of 4."""
+    case = problem(1000, complex_field, D=17, N=4, dtype=torch.float32)
+    double = {
+        name: tensor.to(torch.complex128 if tensor.is_complex() else torch.float64) for name, tensor in case.items()
+    }
+    want = values_and_gradients(double, "reference")
+    got, plain = values_and_gradients(case, backend), values_and_gradients(case, "reference")
+    for name, value in want.items():
+        error, error_of_plain = ((side[name] - value).abs().max() / value.abs().max() for side in (got, plain))
+        assert error < max(4 * error_of_plain, 1e-6), name
+
+
+@pytest.mark.parametrize("backend", FAST)
+@pytest.mark.parametrize("complex_field", [False, True])
+def test_vanishing_decay(backend, complex_field):
+    """Steps whose decay underflows forget the past and nothing else: dividing by products would give nan here."""
+    case = problem(100, complex_field, dtype=torch.float32)
+    case["dt"][:, 40:60] = 400.0
+    case["A"] = case["A"] - 5
+    got, want = values_and_gradients(case, backend), values_and_gradients(case, "reference")
+    for name, value in want.items():
+        assert torch.isfinite(value).all(), name
+        assert (got[name] - value).abs().max() <= 1e-4 * value.abs().max(), name
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("complex_field", [False, True])
+def test_chunks_with_state_equal_the_whole(backend, complex_field):
+    case = problem(50, complex_field)
+    whole, last = selective_scan(**case, softplus=True, return_state=True, backend=backend)
+    h, parts = case["h0"], []
+    for part in (slice(0, 17), slice(17, 18), slice(18, 50)):
+        piece = {name: t[:, part] if t.ndim == 3 and name != "h0" else t for name, t in case.items()}
+        out, h = selective_scan(**{**piece, "h0": h}, softplus=True, return_state=True, backend=backend)
+        parts.append(out)
+    torch.testing.assert_close(torch.cat(parts, 1), whole)
+    torch.testing.assert_close(h, last)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_complex_scan_with_real_values_is_the_real_one(backend):
+    case = problem(30)
+    field = {name: t.to(torch.complex128) if name in "ABC" or name == "h0" else t for name, t in case.items()}
+    real, (out, state) = (
+        selective_scan(**case, backend=backend),
+        selective_scan(**field, return_state=True, backend=backend),
+    )
+    torch.testing.assert_close(out, real)
+    assert state.imag.abs().max() == 0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_mixed_fields_and_precisions(backend):
+    """Complex A with real B and C (P2, Appendix A), and float32 beside float64: all in the wider type."""
+    case = problem(9, complex_field=True)
+    mixed = {**case, "B": case["B"].real, "C": case["C"].real.float(), "D": case["D"].float()}
+    wide = {name: tensor.to(torch.complex128 if name in "ABC" else tensor.dtype) for name, tensor in mixed.items()}
+    torch.testing.assert_close(selective_scan(**mixed, backend=backend), selective_scan(**wide, backend="reference"))
+
+
+def test_half_precision_and_autocast_compute_in_float32():
+    case = problem(9, dtype=torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(selective_scan(**case), selective_scan(**case), rtol=0, atol=0)
+        assert selective_scan(**{**case, "x": case["x"].bfloat16()}).dtype == torch.float32
+
+
+@pytest.mark.parametrize("backend", FAST)
+def test_conjugated_and_strided_arguments(backend):
+    case = problem(9, complex_field=True)
+    tricky = {name: t.transpose(0, 1).contiguous().transpose(0, 1) for name, t in case.items() if t.ndim > 1} | {
+        name: t for name, t in case.items() if t.ndim == 1
+    }
+    tricky["B"], tricky["C"] = tricky["B"].conj().resolve_conj().conj(), tricky["C"].conj().resolve_conj().conj()
+    assert_equal(values_and_gradients(tricky, backend), values_and_gradients(case, backend), 1e-13)
+
+
+def test_threads_change_no_bit():
+    case = problem(300, True, b=3, D=150, N=4, dtype=torch.float32)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        parallel = values_and_gradients(case, "compiled")
+        torch.set_num_threads(1)
+        assert all(torch.equal(parallel[name], value) for name, value in values_and_gradients(case, "compiled").items())
+    finally:
+        torch.set_num_threads(threads)
+
+
+def saved_bytes(case, backend):
+    """Bytes that autograd keeps between forward and backward."""
+    sizes = {}
+    leaves = {name: tensor.clone().requires_grad_() for name, tensor in case.items()}
+
+    def pack(tensor):
+        sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        selective_scan(**leaves, softplus=True, backend=backend)
+    return sum(sizes.values())
+
+
+def test_memory_does_not_grow_with_all_states():
+    """b L D (5 arrays + 16 N / 512 of stored states): far below one array of all states."""
+    case = problem(512, b=2, D=64, N=16, dtype=torch.float32)
+    all_states = 4 * 2 * 512 * 64 * 16
+    assert saved_bytes(case, "compiled") < 0.5 * all_states
+    assert saved_bytes(case, "reference") > all_states
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("x", (2, 5)),
+        ("dt", (2, 4, 3)),
+        ("A", (4, 2)),
+        ("B", (2, 5, 3)),
+        ("C", (5, 2)),
+        ("D", (2,)),
+        ("z", (2, 5, 1)),
+        ("h0", (2, 3)),
+    ],
+)
+def test_wrong_shapes_are_refused(name, shape):
+    with pytest.raises(ValueError, match="selective_scan"):
+        selective_scan(**{**problem(5), name: torch.ones(shape)})
+
+
+def test_unknown_backend_is_refused():
+    with pytest.raises(ValueError, match="backend 'nope'"):
+        selective_scan(**problem(5), backend="nope")
+
+
+def test_the_choice_is_announced_once(capsys):
+    backend_for.cache_clear()
+    selective_scan(**problem(2))
+    selective_scan(**problem(2))
+    assert capsys.readouterr().err == "selective scan on cpu: compiled\n"
+
+
+@jit
+def elementary(y, v, e, out):
+    for i in range(y.size):
+        out[0, i] = exp2(y[i])
+        out[1, i], out[2, i] = exp_pi_i(v[i])
+        out[3, i] = log1p_unit(e[i])
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 3e-7), (np.float64, 4e-15)])
+def test_elementary_functions(dtype, tolerance):
+    generator = np.random.default_rng(0)
+    y, v = (generator.uniform(low, high, 5000).astype(dtype) for low, high in ((-100, 100), (-4, 4)))
+    e = (10.0 ** generator.uniform(-15, 0, 5000)).astype(dtype)
+    out = np.empty((4, 5000), dtype)
+    elementary(y, v, e, out)
+    angle = np.pi * (np.longdouble(v) - np.round(np.longdouble(v)))
+    sign = 1 - 2 * (np.round(v.astype(np.longdouble)) % 2)
+    want = np.stack([np.exp2(np.longdouble(y)), sign * np.cos(angle), sign * np.sin(angle), np.log1p(np.longdouble(e))])
+    error = np.abs(out - want)
+    error[[0, 3]] /= want[[0, 3]]
+    assert error.max(1).max() < tolerance
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_elementary_functions_at_their_ends(dtype):
+    y = np.array([0, 1, -1, np.inf, -np.inf, 1e6, -1e6, np.nan], dtype)
+    v, e, out = (
+        np.array([0, 1, -1, 2, 0.5, -0.5, 3, 0], dtype),
+        np.array([0, 1, 0, 0, 0, 0, 0, 0], dtype),
+        np.empty((4, 8), dtype),
+    )
+    elementary(y, v, e, out)
+    np.testing.assert_array_equal(out[0], np.array([1, 2, 0.5, np.inf, 0, np.inf, 0, np.nan], dtype))
+    np.testing.assert_allclose(out[1], [1, -1, -1, 1, 0, 0, -1, 1], atol=1e-6)
+    np.testing.assert_allclose(out[2], [0, 0, 0, 0, 1, -1, 0, 0], atol=1e-6)
+    assert out[3, 0] == 0

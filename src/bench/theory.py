@@ -12,9 +12,16 @@ from statistics import median
 import torch
 
 from src.theory.config import TheoryConfig
-from src.theory.fit import CompiledFit, FitState
+from src.theory.fit import CompiledFit
+from src.theory.state import FitState
 
-SIZES = [(32, 32, True), (64, 64, True), (128, 128, True), (256, 256, True), (1024, 32, False)]  # (N, L, complex) of P2's Tables 2 and 1
+SIZES = [
+    (32, 32, True),
+    (64, 64, True),
+    (128, 128, True),
+    (256, 256, True),
+    (1024, 32, False),
+]  # (N, L, complex) of P2's Tables 2 and 1
 
 
 def naive_step(N: int, L: int, complex_option: bool) -> Callable[[], None]:

@@ -19,8 +19,9 @@ from src.report import theory as report
 from src.sweep import Control, Interrupted, Run, RunFolder, plan, run_sweep
 from src.sweep.cli import SuggestingParser, add_common_arguments, pick_devices, positive_int
 from src.theory.config import TheoryConfig
-from src.theory.fit import Fit, FitState, make_fit, warm_up
+from src.theory.fit import make_fit, warm_up
 from src.theory.polar import impulse_response, magnitudes
+from src.theory.state import Fit, FitState
 from src.theory.targets import target
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "theory"

@@ -15,7 +15,7 @@ from torch import Tensor
 from src.theory import compiled
 from src.theory.compiled import BETA1, BETA2, EPS, WEIGHT_DECAY
 from src.theory.config import OPTIMIZERS, TheoryConfig
-from src.theory.fit import FitState
+from src.theory.state import FitState
 from src.theory.targets import target
 
 

@@ -8,8 +8,9 @@ import torch
 
 from src.theory.batched import BatchedFit
 from src.theory.config import TheoryConfig
-from src.theory.fit import CompiledFit, FitState
+from src.theory.fit import CompiledFit
 from src.theory.polar import impulse_response, initial, magnitudes
+from src.theory.state import FitState
 from src.theory.targets import target
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "radam": torch.optim.RAdam}

@@ -66,8 +66,8 @@ class _LowRankKernel(torch.autograd.Function):
         M = coarse.shape[2]
         with full_precision(grad):
             for rows in _blocks(inputs[1], ctx.S):
-                tail = (0, M * ctx.S - grad.shape[-1])
-                grad_K = torch.nn.functional.pad(grad[rows], tail).reshape(grad[rows].shape[0], -1, ctx.S)
+                grad_K = torch.nn.functional.pad(grad[rows], (0, M * ctx.S - grad.shape[-1])).contiguous()
+                grad_K = grad_K.view(len(grad_K), -1, ctx.S)
                 _backward_block([x[rows] for x in inputs], X[rows], coarse[rows], grad_K, [x[rows] for x in grads])
         return *grads, None
 
@@ -84,11 +84,11 @@ def _backward_block(inputs: list[Tensor], X: Tensor, coarse: Tensor, grad_K: Ten
     grad_X = coarse[:, :, :-1].reshape(len(X), -1, n).mT @ grad_coarse[:, :, 1:].reshape(len(X), -1, n)
     pairs = lambda x: x.reshape(len(X), -1, n).to(C.dtype)
     grad_fine[:, 1:] = (pairs(left) @ grad_X.mT).view_as(left)
-    grad_left = (pairs(fine[:, 1:]) @ grad_X).view_as(left).flip(2).to(d.dtype)
-    fine_adjoint(*(x.numpy() for x in (d, p, q, fine, s, grad_fine, left.flip(2), grad_left, *grads[:3])))
+    grad_left = (pairs(fine[:, 1:]) @ grad_X).view_as(left).to(d.dtype)
+    fine_adjoint(*(x.numpy() for x in (d, p, q, fine, s, grad_fine, left, grad_left, *grads[:3])))
     grads[0] += _diagonal_power_grad(d, grad_X, S)
     grads[1] += grad_fine[:, 1:, 0]
-    grads[2] += grad_left[:, :, 0]
+    grads[2] += grad_left[:, :, -1]
     grads[3][:] = grad_fine[:, 0, 0]
     grads[4][:] = grad_coarse[:, :, 0]
 
@@ -102,10 +102,10 @@ def _fine(d: Tensor, p: Tensor, q: Tensor, B: Tensor, S: int) -> tuple[Tensor, T
     """Returns A^k (B, p), (H, 1 + r, S, n); q A^k (B, p), (H, 1 + r, S, r); and q D^(S-1-k), (H, r, S, n)."""
     H, r, n = p.shape
     right, left = d.new_empty(H, 1 + r, S, n), d.new_empty(H, r, S, n)
-    right[:, 0, 0], right[:, 1:, 0], left[:, :, 0] = B, p, q
+    right[:, 0, 0], right[:, 1:, 0], left[:, :, -1] = B, p, q
     s = d.new_empty(H, 1 + r, S, r)
     fine_steps(*(x.numpy() for x in (d, p, q, right, s, left)))
-    return right, s, left.flip(2)
+    return right, s, left
 
 
 def _step_of(right: Tensor, left: Tensor, d: Tensor, S: int) -> Tensor:

@@ -10,7 +10,7 @@ from src.ops.jit import jit
 
 @jit
 def fine_steps(d, p, q, right, s, left):
-    """Fills right[h, i, 1:] with A^k right[h, i, 0], s with q A^k right[h, i, 0], left[h, i, 1:] with left[h, i, 0] D^k."""
+    """Fills right[h, i, k] with A^k of its k = 0, s with q times that, left[h, i, k] with q D^(S-1-k), q at its end."""
     H, m, S, n = right.shape
     N, r = n // 2, p.shape[1]
     for h in range(H):
@@ -28,11 +28,11 @@ def fine_steps(d, p, q, right, s, left):
                     for j in range(n):
                         right[h, i, k + 1, j] += p[h, l, j] * total
         for l in range(r):
-            for k in range(S - 1):
+            for k in range(S - 1, 0, -1):
                 for j in range(N):
-                    left[h, l, k + 1, j] = d[h, j] * left[h, l, k, j] + d[h, N + j] * left[h, l, k, N + j]
+                    left[h, l, k - 1, j] = d[h, j] * left[h, l, k, j] + d[h, N + j] * left[h, l, k, N + j]
                 for j in range(N):
-                    left[h, l, k + 1, N + j] = d[h, j] * left[h, l, k, N + j] - d[h, N + j] * left[h, l, k, j]
+                    left[h, l, k - 1, N + j] = d[h, j] * left[h, l, k, N + j] - d[h, N + j] * left[h, l, k, j]
 
 
 @jit
@@ -59,9 +59,9 @@ def fine_adjoint(d, p, q, right, s, grad_right, left, grad_left, grad_d, grad_p,
                         grad_q[h, l, j] += right[h, i, k, j] * total
                         grad_p[h, l, j] += grad_right[h, i, k + 1, j] * factor
         for l in range(r):
-            for k in range(S - 2, -1, -1):
+            for k in range(1, S):
                 for j in range(N):
-                    u, v = grad_left[h, l, k + 1, j], grad_left[h, l, k + 1, N + j]
+                    u, v = grad_left[h, l, k - 1, j], grad_left[h, l, k - 1, N + j]
                     a, b = left[h, l, k, j], left[h, l, k, N + j]
                     grad_d[h, j] += u * a + v * b
                     grad_d[h, N + j] += u * b - v * a

@@ -1,4 +1,4 @@
-"""`python -m src.bench [kernels theory ...]`: measures on this machine and prints, or writes, the speed tables."""
+"""`python -m src.bench [kernels theory train]`: measures on this machine and prints, or writes, the speed tables."""
 
 import argparse
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from src.bench import kernels, theory
+from src.bench import kernels, theory, train
 from src.bench.timing import Table, machine, markdown
 from src.errors import UserError, did_you_mean, run_door
 
@@ -17,6 +17,7 @@ BENCHES: dict[str, Callable[[bool], Iterable[Table]]] = {
     "theory": lambda quick: [
         Table("Theory experiment, one training step", f"{PLAIN}; {machine()}.", theory.rows(quick))
     ],
+    "train": train.tables,
 }
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from src.errors import UserError, run_door
-from src.report import ablation, ptd_theory, robustness, sinusoid, theory
+from src.report import ablation, ptd_theory, robustness, sinusoid, theory, train
 from src.report.collect import experiments
 
 REPORTERS = {  # start of an experiment's name -> its report
@@ -16,6 +16,7 @@ REPORTERS = {  # start of an experiment's name -> its report
     robustness.PREFIX: robustness.report,
     ablation.PREFIX: ablation.report,
     sinusoid.PREFIX: sinusoid.report,
+    train.PREFIX: train.report,
 }
 
 

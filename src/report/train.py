@@ -1,11 +1,15 @@
 """The report of `train.py`: learning curves of a run or of several, and a table of their results beside what is published."""
 
 import os
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from src.errors import UserError
 from src.report import style
@@ -16,6 +20,7 @@ from src.tracking.files import atomic_write
 
 PREFIX = "train-"
 CURVES = "curves.png"
+DASHES = {"train": (0, (2, 1.5)), "val": "-"}
 
 
 def table(folders: Iterable[RunFolder]) -> Table:
@@ -57,28 +62,33 @@ def draw_curves(folder: RunFolder, published: float | None = None) -> Path:
     return path
 
 
-def _figure(runs: Sequence[tuple[str, list[dict[str, Any]]]], published: float | None = None) -> Any:
+def _figure(runs: Sequence[tuple[str, list[dict[str, Any]]]], published: float | None = None) -> Figure:
     """Loss and accuracy over epochs; training dashed, validation solid, one colour a run."""
     figure, axes = style.panels(1, 2, 2.8)
+    handles = []
     for i, (label, rows) in enumerate(runs):
         colour = style.CYCLE[i % len(style.CYCLE)]
+        handles.append(Line2D([], [], color=colour, label=textwrap.shorten(label, 60)))
         epochs = [row for row in rows if "epoch" in row]
         for axis, metric, scale in ((axes[0][0], "loss", 1), (axes[0][1], "accuracy", 100)):
-            for split, dashes in (("train", (0, (2, 1.5))), ("val", "-")):
+            for split, dashes in DASHES.items():
                 points = [
                     (row["epoch"], scale * row[f"{split}/{metric}"]) for row in epochs if f"{split}/{metric}" in row
                 ]
                 x, y = np.array(points).reshape(-1, 2).T
-                name = f"{label}, {split}" if len(runs) == 1 else (label if split == "val" else None)
-                axis.plot(x, y, color=colour, linestyle=dashes, label=name)
+                axis.plot(x, y, color=colour, linestyle=dashes, marker="o", markersize=3)
+    names = {"train": "training", "val": "validation"}
+    handles += [Line2D([], [], color=style.TARGET, linestyle=DASHES[k], label=name) for k, name in names.items()]
     if published is not None:
-        axes[0][1].axhline(
-            published, color=style.BOUND, linewidth=0.9, linestyle=":", label=f"published, {published:g} %"
+        axes[0][1].axhline(published, color=style.BOUND, linewidth=0.9, linestyle=":")
+        handles.append(
+            Line2D([], [], color=style.BOUND, linestyle=":", label=f"published test accuracy, {published:g} %")
         )
     for axis, name in zip(axes[0], ("cross-entropy", "accuracy, %"), strict=True):
         axis.set_xlabel("epoch")
         axis.set_ylabel(name)
-    axes[0][1].legend()
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    style.legend_above(figure, handles, columns=2)
     return figure
 
 

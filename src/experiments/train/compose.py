@@ -53,7 +53,10 @@ def experiments() -> list[str]:
 
 
 def _names(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+    files = (
+        path for path in folder.rglob("*.yaml") if not path.name.startswith("_")
+    )  # _base.yaml is a part, not a run
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in files)
 
 
 def _points(words: Sequence[str], multirun: bool) -> Iterator[list[str]]:

@@ -1,0 +1,72 @@
+"""Training throughput of every model on sequences of sequential CIFAR-10's shape: forward, backward and AdamW, samples a second."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import nn
+
+from src.bench.timing import Table, machine, seconds
+from src.engine import class_measures, make_optimizer, parameter_groups
+from src.kernels import DiagonalKernel, DPLRKernel, RealDiagonalKernel, ptd_kernel
+from src.layers import S5, S4Block, S5Block, S5Options
+from src.layers.s5_init import normal_eigenbasis, perturbed_eigenbasis
+from src.linalg.ptd import named_perturbation
+from src.models import Classifier, ResidualBackbone, Tower
+
+H, LAYERS, D_STATE, BATCH, CLASSES = 128, 4, 64, 8, 10
+BLOCKS = 4  # of S5: blocks of 16 states
+
+SSMS: dict[str, Callable[[], nn.Module]] = {
+    "S4": lambda: S4Block(DPLRKernel(H, D_STATE)),
+    "S4D": lambda: S4Block(DiagonalKernel(H, D_STATE)),
+    "S4D-Real": lambda: S4Block(RealDiagonalKernel(H, D_STATE)),
+    "S4-PTD": lambda: S4Block(ptd_kernel(named_perturbation(None, D_STATE), H, reflect=True)),
+    "S5": lambda: _s5(S5Options(), normal_eigenbasis(D_STATE // BLOCKS)),
+    "S5-PTD": lambda: _s5(S5Options(conj_sym=False), perturbed_eigenbasis(named_perturbation(None, D_STATE // BLOCKS))),
+}
+
+
+def _s5(options: S5Options, block) -> nn.Module:
+    return S5Block(S5(H, block, BLOCKS, options))
+
+
+def training_step(make_layer: Callable[[], nn.Module], L: int) -> Callable[[], None]:
+    """Returns one update on a fixed batch (BATCH, L, 1)."""
+    torch.manual_seed(0)
+    backbone = ResidualBackbone([make_layer() for _ in range(LAYERS)], H)
+    model = Classifier(Tower(nn.Linear(1, H), backbone), CLASSES)
+    optimizer = make_optimizer("adamw", parameter_groups(model, 1e-3, 0.01))
+    x, y = torch.randn(BATCH, L, 1), torch.randint(CLASSES, (BATCH,))
+
+    def step() -> None:
+        total, count = class_measures(model(x), y)["loss"]
+        (total / count).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def rows(quick: bool = False) -> list[dict[str, str]]:
+    """Measures every model and returns the table's rows."""
+    lengths = (1024,) if quick else (1024, 4096)
+    result = []
+    for L in lengths:
+        time = seconds({name: training_step(make, L) for name, make in SSMS.items()}, 3 if quick else 5)
+        for name, value in time.items():
+            result.append(
+                {
+                    "model": name,
+                    "L": str(L),
+                    "ms a step": f"{1e3 * value:,.0f}",
+                    "samples/s": f"{BATCH / value:.1f}",
+                    "time steps/s": f"{BATCH * L / value:,.0f}",
+                }
+            )
+    return result
+
+
+def tables(quick: bool = False) -> Iterator[Table]:
+    """Measures and yields the table."""
+    note = f"{LAYERS} layers, H={H}, d_state={D_STATE}, batch {BATCH}, one direction, float32; forward, backward and AdamW; {machine()}."
+    yield Table("Training throughput", note, rows(quick))

@@ -21,10 +21,12 @@ import math
 
 import numpy as np
 
+from src.ops.elementary import exp2, exp_pi_i
 from src.ops.jit import jit
 
 TILE = 4  # table products work on TILE x TILE outputs held in registers
 ADAM, ADAMW, RADAM = 0, 1, 2
+LOG2_E = math.log2(math.e)
 BETA1, BETA2, EPS, WEIGHT_DECAY = 0.9, 0.999, 1e-8, 0.01  # the defaults of torch.optim; weight decay acts in AdamW only
 
 
@@ -33,38 +35,6 @@ def split(L):
     """Returns (T, S), multiples of TILE with T * S >= L and S ~ sqrt(L): the split t = a S + b."""
     S = TILE * math.ceil(math.sqrt(L) / TILE)
     return TILE * math.ceil(L / (TILE * S)), S
-
-
-@jit
-def _exp(x):
-    """exp(x) in float64 by a polynomial: unlike a call of libm it vectorises. Relative error below 1e-13 for |x| < 700."""
-    x = min(max(x, -700.0), 700.0)
-    k = np.floor(x * 1.4426950408889634 + 0.5)
-    f = x - k * 0.6931471805599453
-    p = 1.0 / 39916800.0
-    for c in (3628800.0, 362880.0, 40320.0, 5040.0, 720.0, 120.0, 24.0, 6.0, 2.0, 1.0, 1.0):
-        p = p * f + 1.0 / c
-    return p * np.int64((np.int64(np.int32(k)) + 1023) << 52).view(np.float64)
-
-
-@jit
-def _sincos(x):
-    """(sin x, cos x) in float64 by polynomials after reduction to [-pi/4, pi/4]; error below 1e-14 for |x| < 100."""
-    k = np.floor(x * 0.6366197723675814 + 0.5)
-    f = x - k * 1.5707963267948966
-    q = np.int32(k)
-    g = f * f
-    s = 1.0 / 355687428096000.0
-    for c in (-1307674368000.0, 6227020800.0, -39916800.0, 362880.0, -5040.0, 120.0, -6.0, 1.0):
-        s = s * g + 1.0 / c
-    s = s * f
-    c_ = -1.0 / 6402373705728000.0
-    for c in (20922789888000.0, -87178291200.0, 479001600.0, -3628800.0, 40320.0, -720.0, 24.0, -2.0, 1.0):
-        c_ = c_ * g + 1.0 / c
-    swap = (q & 1) == 1
-    sin = c_ if swap else s
-    cos = s if swap else c_
-    return (-sin if (q & 2) == 2 else sin), (-cos if ((q + 1) & 2) == 2 else cos)
 
 
 @jit
@@ -167,9 +137,9 @@ def _real_tables(theta, signs, rate, A, chain, w, P, Q, G):
     """Q[b] = A^b, G = A^S and P[a] = w G^a for A = s exp(-rate), rate = exp(rho). Float64 inside, rounded once into P, Q and G."""
     N = A.size
     for n in range(N):
-        rate[n] = _exp(theta[0, n])
+        rate[n] = exp2(LOG2_E * theta[0, n])
     for n in range(N):
-        A[n] = signs[n] * _exp(-rate[n])
+        A[n] = signs[n] * exp2(-LOG2_E * rate[n])
         w[n] = np.float64(theta[1, n]) * theta[2, n]
     chain[:] = 1.0
     _powers_real(chain, A, Q)
@@ -199,10 +169,10 @@ def _complex_tables(theta, rate, A, chain, w, P, Q, G):
     N = rate.size
     Ar, Ai, cr, ci, wr, wi = A[:N], A[N:], chain[:N], chain[N:], w[:N], w[N:]
     for n in range(N):
-        rate[n] = _exp(theta[0, n])
+        rate[n] = exp2(LOG2_E * theta[0, n])
     for n in range(N):
-        r = _exp(-rate[n])
-        sin, cos = _sincos(theta[1, n])
+        r = exp2(-LOG2_E * rate[n])
+        cos, sin = exp_pi_i(theta[1, n] / np.pi)
         Ar[n], Ai[n] = r * cos, r * sin
     for n in range(N):
         br, bi = np.float64(theta[2, n]), np.float64(theta[3, n])

@@ -1,0 +1,333 @@
+"""`robustness.py` from end to end, small: results that can be recomputed, S4D = rank1 to the bit, resumption, wrong options."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.io import savemat
+
+from src.config import build, load_yaml
+from src.errors import UserError, run_door
+from src.experiments import robustness
+from src.experiments.ptd_models import MODELS, layer_steps, ssm_kernel
+from src.experiments.ptd_training import SplitBatches, build_model, evaluation, load_splits
+from src.experiments.robustness import NOISE_SEED, RobustnessConfig, main, work
+from src.experiments.robustness_probes import GROUPS, frequencies, probes
+from src.kernels import DiagonalKernel
+from src.linalg.legs_transfer import last_spike, pole_frequencies
+from src.linalg.ptd import load_perturbation, random_perturbation, rank1
+from src.sweep import Control, Interrupted, Run, RunFolder, collect
+
+ROOT = Path(__file__).parents[2]
+TINY = ["--dataset", "digits", "--epochs", "2", "--d_model", "8", "--n_layers", "1", "--batch_size", "50"]
+SWEEP = ["--seeds", "1", "--num_cpus", "1", "--wandb", "disabled", "--device", "cpu"]
+SIZES = ["--set", "train_size=100", "val_size=20", "test_size=40"]
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def config(**changes) -> RobustnessConfig:
+    keys = load_yaml(robustness.CONFIGS / "robustness.yaml")
+    keys.pop("models")
+    small = dict(
+        dataset="digits", epochs=2, d_model=8, n_layers=1, batch_size=50, train_size=100, val_size=20, test_size=40
+    )
+    chosen = {**keys, **small, "noise": [], "model": "s4d", "seed": 0, "perturbation_hash": None, **changes}
+    return build(RobustnessConfig, chosen)
+
+
+def run_of(**changes) -> Run:
+    keys = {**load_yaml(robustness.CONFIGS / "robustness.yaml"), "dataset": "digits", "epochs": 2, "d_model": 8}
+    keys |= {"n_layers": 1, "batch_size": 50, "train_size": 100, "val_size": 20, "test_size": 40, "noise": []} | changes
+    model = keys.pop("model", "s4d")
+    keys.pop("models")
+    return robustness._make_run(keys, model, 0, "test")
+
+
+def train(out, run, control=None):
+    folder = RunFolder(out, run)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with folder.locked():
+        folder.start({})
+        work([folder], control or Control())
+    return folder
+
+
+def test_both_models_in_one_command_and_the_second_time_nothing_is_done(tmp_path, capsys):
+    words = [*TINY, *SWEEP, *SIZES, "--noise", "frequency,mask", "--out", str(tmp_path)]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    assert "s4d" in text
+    assert "s4-ptd" in text
+    folders = collect(tmp_path, "robustness")
+    assert sorted(folder.config["model"] for folder in folders) == ["s4-ptd", "s4d"]
+    for folder in folders:
+        result = folder.result()
+        groups = [probe["group"] for probe in result["probes"]]
+        assert groups == ["clean"] + ["frequency"] * 2 * len(frequencies(32, 17)) + ["mask"] * 3
+        assert result["probes"][0]["accuracy"] == result["test_accuracy"]
+        at_spike = [p for p in result["probes"] if p["omega"] == result["omega"] and p["level"] == 0.1]
+        assert at_spike[0]["accuracy"] == result["noisy_accuracy"]  # one mode, one seed of the draws
+        assert len([row for row in folder.metrics() if "noisy/accuracy" in row]) == 2
+    report = tmp_path / "robustness" / "report"
+    assert {p.name for p in report.iterdir()} >= {"robustness.csv", "robustness-probes.csv", "robustness.md"}
+    assert len(list(report.glob("*.png"))) == 3
+    assert main(words) == 0
+    assert "2 runs done (2 of them before)" in capsys.readouterr().out
+
+
+def test_rank1_is_s4d_to_the_bit(tmp_path):
+    s4d = train(tmp_path, run_of(model="s4d"))
+    rank_one = train(tmp_path, run_of(model="s4-ptd", perturbation="rank1"))
+    assert s4d.run.key != rank_one.run.key
+    losses = [[row["train/loss"] for row in folder.metrics() if "train/loss" in row] for folder in (s4d, rank_one)]
+    assert losses[0] == losses[1]
+    assert s4d.result()["noisy_loss"] == rank_one.result()["noisy_loss"]
+
+
+def test_s4d_has_the_kernel_of_the_s4d_limit_with_twice_its_B():
+    frozen = {"dt": 0.0, "A": 0.0, "B": 0.0, "C": None}
+    torch.set_default_dtype(torch.float64)
+    try:
+        ours = ssm_kernel("s4d", 3, 16, None, frozen, "pairs", torch.Generator().manual_seed(0))
+        legs = DiagonalKernel(3, 16, init="legs", lr=frozen)
+        legs.inv_dt.copy_(ours.inv_dt)
+        legs.C.data = ours.C.data.clone()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    torch.testing.assert_close(ours(100), 2 * legs(100), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("states", "count"), [("pairs", 8), ("all", 16), ("merged", 16)])
+def test_published_forms_hold_all_states_twice(states, count):
+    frozen = {"dt": 0.0, "A": 0.0, "B": 0.0, "C": None}
+    kernel = ssm_kernel("s4d", 4, 16, None, frozen, states, torch.Generator().manual_seed(0))
+    assert count == kernel.N
+    pairs = ssm_kernel("s4d", 4, 16, None, frozen, "pairs", torch.Generator().manual_seed(0))
+    factor = 1 if states == "pairs" else 2  # 2 Re over all states counts every conjugate pair twice
+    torch.testing.assert_close(kernel(50), factor * pairs(50), rtol=1e-4, atol=1e-4)
+
+
+def test_noise_in_the_result_is_the_published_formula_on_the_trained_model(tmp_path):
+    """Recomputed by hand: the mode is added in front of each layer of the saved model, with draws in the same order."""
+    run = run_of(model="s4d", n_layers=2)
+    folder = train(tmp_path, run)
+    c = build(RobustnessConfig, folder.config)
+    splits = load_splits(c)
+    model = build_model(c, splits, None)
+    model.load_state_dict(RunFolder(tmp_path, run).load_state()["model"])
+    model.eval()
+    generator = torch.Generator().manual_seed(NOISE_SEED)
+    right = total = 0
+    with torch.no_grad():
+        for x, y in SplitBatches(splits.test, c.batch_size).iterate():
+            h = model.tower.encoder(x)
+            for block in model.tower.backbone.blocks:
+                dt = block.layer.kernel.inv_dt.double().exp().log1p()  # softplus
+                r = torch.rand(len(h), 1, h.shape[-1], generator=generator)
+                wave = torch.cos(last_spike(32) * torch.arange(64.0).double()[:, None] * dt)
+                h = block.norm(block.layer(h + 0.1 * r * wave.float()))
+            right += (model.head(h.mean(1)).argmax(-1) == y).sum().item()
+            total += len(y)
+    assert folder.result()["noisy_accuracy"] == right / total
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path):
+    run = run_of(model="s4-ptd", noise=["mask"])
+    whole = train(tmp_path / "whole", run)
+    asked = iter(range(100))
+    with pytest.raises(Interrupted):
+        train(tmp_path / "parts", run, Control(stopped=lambda: next(asked) == 2))
+    assert RunFolder(tmp_path / "parts", run).status().step is not None
+    parts = train(tmp_path / "parts", run)
+    assert parts.result() == whole.result()
+
+
+def test_an_interruption_among_the_probes_keeps_the_training(tmp_path):
+    run = run_of(noise=["mask", "white"])
+    stopped = {"now": False}
+    control = Control(stopped=lambda: stopped["now"])
+    original = robustness.probes
+    try:
+        robustness.probes = lambda *args: stopped.update(now=True) or original(*args)
+        with pytest.raises(Interrupted):
+            train(tmp_path, run, control)
+    finally:
+        robustness.probes = original
+    assert RunFolder(tmp_path, run).status().step == 4
+    assert train(tmp_path, run).result()["steps"] == 4
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_trains_with_A_and_dt_frozen_or_free(model, tmp_path):
+    c = config(model=model, perturbation="rank1" if model.endswith("ptd") else None)
+    splits = load_splits(c)
+    E = rank1(32) if model.endswith("ptd") else None
+    frozen = build_model(c, splits, E)
+    names = {name.rpartition(".")[2] for name, _ in frozen.named_parameters()}
+    assert not names & {"inv_dt", "log_dt", "A_real", "A_imag", "Lambda_re", "Lambda_im", "P"}
+    assert "C" in names
+    free = build_model(config(model=model, ssm_lr=0.001), splits, E)
+    assert {name.rpartition(".")[2] for name, _ in free.named_parameters()} & {"inv_dt", "log_dt"}
+    steps = layer_steps(frozen)
+    assert [dt.shape for _, dt in steps] == [(8,)]
+    assert all(((dt >= 0.00099) & (dt <= 0.101)).all() for _, dt in steps)
+    folder = train(tmp_path, run_of(model=model, perturbation="random", noise=["input"]))
+    assert np.isfinite(folder.result()["test_loss"])
+
+
+def test_s5_with_rank1_is_s5():
+    splits = load_splits(config())
+    plain = build_model(config(model="s5"), splits, None)
+    rank_one = build_model(config(model="s5-ptd", perturbation="rank1"), splits, rank1(32))
+    x = next(SplitBatches(splits.test, 10).iterate())[0]
+    with torch.no_grad():
+        torch.testing.assert_close(plain.eval()(x), rank_one.eval()(x), rtol=1e-4, atol=1e-5)
+
+
+def test_published_spikes_are_computed():
+    assert last_spike(32) == pytest.approx(325.4263, abs=1e-3)
+    found = probes(GROUPS, 16, 5, (0.1,))
+    omegas = {p.omega for p in found if p.group == "frequency"}
+    assert set(pole_frequencies(16, 3)) <= omegas
+    assert {p.group for p in found} == {"clean", *GROUPS}
+
+
+def test_residual_prenorm_and_as_published_are_other_models(tmp_path, capsys):
+    for words in (["--residual"], ["--prenorm"], ["--as_published"], []):
+        assert main([*TINY, *SWEEP, *SIZES, "--dry_run", "--out", str(tmp_path), *words]) == 0
+    keys = {line.split()[-1] for line in capsys.readouterr().out.splitlines() if line.startswith("new")}
+    assert len(keys) == 8
+    plain, residual = (build_model(config(residual=r), load_splits(config()), None) for r in (False, True))
+    assert [m.tower.backbone.blocks[0].residual for m in (plain, residual)] == [False, True]
+
+
+def test_a_changed_file_is_another_run(tmp_path):
+    path = tmp_path / "mine.mat"
+    runs = []
+    for seed in (0, 1):
+        savemat(path, {"ptb": random_perturbation(32, 0.05, seed).E})
+        runs.append(run_of(model="s4-ptd", perturbation=str(path)))
+    assert runs[0].key != runs[1].key
+    folder = RunFolder(tmp_path, runs[0])
+    folder.path.mkdir(parents=True)
+    with folder.locked():
+        folder.start({})
+        with pytest.raises(UserError, match="planned with"):
+            work([folder], Control())
+
+
+def test_both_published_layouts_load(tmp_path):
+    found = load_perturbation(ROOT / "data" / "ptbHiPPO32.mat", 32)
+    savemat(tmp_path / "ptb.mat", {"ptb": found.E.astype(complex)})
+    savemat(tmp_path / "three.mat", {"Lam": np.diag(found.Lambda), "V": found.V, "Vinv": found.Vinv})
+    default = run_of(model="s4-ptd")
+    for name in ("ptb.mat", "three.mat"):
+        run = run_of(model="s4-ptd", perturbation=str(tmp_path / name))
+        assert run.config["perturbation_hash"] is not None
+    assert (
+        run_of(model="s4-ptd", perturbation=str(ROOT / "data" / "ptbHiPPO32.mat")).config["perturbation_hash"]
+        == default.config["perturbation_hash"]
+    )
+
+
+def bad_files(folder: Path) -> dict[str, str]:
+    savemat(folder / "small.mat", {"ptb": np.eye(4)})
+    savemat(folder / "nan.mat", {"ptb": np.full((32, 32), np.nan)})
+    savemat(folder / "key.mat", {"E_hat": np.eye(32)})
+    (folder / "text.mat").write_text("not a matrix\n")
+    return {
+        "small.mat": "n = 4",
+        "nan.mat": "NaN",
+        "key.mat": "E_hat",
+        "text.mat": "cannot read",
+        "none.mat": "no perturbation file",
+    }
+
+
+def fails(words, capsys) -> str:
+    with pytest.raises(SystemExit) as exit_:
+        run_door(lambda: main([*words]))
+    err = capsys.readouterr().err
+    assert exit_.value.code == 2
+    assert len(err.strip().splitlines()) == 1, err
+    assert err.startswith("error: ")
+    return err
+
+
+def test_a_bad_perturbation_file_is_one_line(tmp_path, capsys):
+    for name, expected in bad_files(tmp_path).items():
+        words = [*TINY, *SWEEP, "--out", str(tmp_path / "runs"), "--perturbation", str(tmp_path / name)]
+        assert expected in fails(words, capsys), name
+    assert not (tmp_path / "runs").exists()
+
+
+WRONG = [
+    (["--models", "s4d,s4ptd"], "did you mean 's4-ptd'"),
+    (["--model", "s4d"], "did you mean '--models'"),
+    (["--noise", "freqency"], "did you mean 'frequency'"),
+    (["--dataset", "cifar"], "did you mean 'cifar10'"),
+    (["--epochs", "0"], "epochs = 0"),
+    (["--epochs", "ten"], "--epochs"),
+    (["--lr", "-1"], "lr = -1"),
+    (["--dropout", "1"], "dropout = 1"),
+    (["--n", "5"], "even number"),
+    (["--n", "16"], "n = 32"),
+    (["--batch_size", "100000"], "training examples"),
+    (["--perturbation", "ranc1"], "did you mean 'rank1'"),
+    (["--perturbation", "random", "--set", "perturbation_size=-1"], "positive"),
+    (["--grayscale"], "grey already"),
+    (["--set", "droput=0"], "did you mean 'dropout'"),
+    (["--dropout", "0.1", "--set", "dropout=0"], "given twice"),
+    (["--set", "amplitude=0"], "positive numbers"),
+    (["--set", "states=some"], "states"),
+    (["--seeds", "x"], "how many seeds"),
+]
+
+
+@pytest.mark.parametrize(("words", "expected"), WRONG, ids=[" ".join(words) for words, _ in WRONG])
+def test_a_wrong_option_is_one_line_and_exit_code_2(words, expected, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    dataset = [] if "--dataset" in words else ["--dataset", "digits"]
+    assert expected in fails([*dataset, *words], capsys)
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_data_is_one_line_that_names_the_way_out(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DATA_PATH", str(tmp_path))
+    err = fails(["--out", str(tmp_path / "runs")], capsys)
+    assert "prepare cifar" in err
+    assert "--dataset digits" in err
+
+
+def test_every_published_option_is_accepted(tmp_path, capsys):
+    words = "--lr 0.01 --weight_decay 0.05 --epochs 3 --dataset digits --num_workers 4 --batch_size 64 --n_layers 4 --d_model 128"
+    words += " --dropout 0.1 --prenorm --resume --dry_run --seeds 1 --out"
+    assert main([*words.split(), str(tmp_path)]) == 0
+    assert "2 runs of 57 steps" in capsys.readouterr().out
+
+
+def test_evaluation_covers_the_whole_split_once():
+    c = config(test_size=None, batch_size=50)
+    splits = load_splits(c)
+    seen = torch.cat([y for _, y in SplitBatches(splits.test, 50).iterate()])
+    assert len(seen) == len(splits.test) == 359
+    model = build_model(c, splits, None)
+    by_hand = [
+        (model.eval()(x).argmax(-1) == y).float().sum().item() for x, y in SplitBatches(splits.test, 359).iterate()
+    ]
+    assert evaluation(splits.test, c, torch.device("cpu"))(model)["accuracy"] == pytest.approx(sum(by_hand) / 359)
+
+
+def test_the_door(tmp_path):
+    command = [sys.executable, str(ROOT / "robustness.py"), "--help"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, env={**os.environ})
+    assert run.returncode == 0
+    assert "--perturbation" in run.stdout

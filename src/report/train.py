@@ -25,13 +25,24 @@ DASHES = {"train": (0, (2, 1.5)), "val": "-"}
 
 def table(folders: Iterable[RunFolder]) -> Table:
     """Returns one row a run, test accuracies in percent: with the last weights, and with those that were best in validation."""
-    columns = ("run", "epochs", "numbers", "val best", "test@last", "test@best-val", "published", "s an epoch", "data")
-    rows = []
+    columns = (
+        "run",
+        "layer",
+        "epochs",
+        "parameters",
+        "val best",
+        "test@last",
+        "test@best-val",
+        "published",
+        "s an epoch",
+    )
+    rows, data = [], []
     for folder in folders:
         result = folder.result()
         if result is not None:
             rows.append(_row(folder, result))
-    return Table(columns, rows)
+            data.append(f"data: {result['data']}")
+    return Table(columns, rows, notes=list(dict.fromkeys(data)))
 
 
 def _row(folder: RunFolder, result: dict[str, Any]) -> list[Any]:
@@ -39,6 +50,7 @@ def _row(folder: RunFolder, result: dict[str, Any]) -> list[Any]:
     published = reference.get("accuracy")
     return [
         folder.run.label or folder.run.key,
+        _layer(folder.config),
         result["epochs"],
         result["n_parameters"],
         _percent(result.get("best/val") if folder.config["train"]["monitor"] == "val/accuracy" else None),
@@ -46,8 +58,12 @@ def _row(folder: RunFolder, result: dict[str, Any]) -> list[Any]:
         _percent(result.get("test@best-val/accuracy")),
         None if published is None else f"{published:.2f}{' (recalled)' if reference.get('recalled') else ''}",
         None if result.get("epoch_seconds") is None else round(result["epoch_seconds"], 1),
-        result["data"],
     ]
+
+
+def _layer(config: dict[str, Any]) -> str:
+    layer = config["model"]["layer"]
+    return f"{layer['_name_']}{', real' if layer.get('is_real') else ''}"
 
 
 def _percent(share: float | None) -> str | None:

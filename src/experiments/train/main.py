@@ -1,6 +1,7 @@
 """The command line of `train.py`: one run here, a sweep of runs (-m), or the evaluation of a checkpoint (train.mode=test)."""
 
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -94,7 +95,8 @@ def _run(one: Composed, config: TrainConfig) -> Run:
         if word.lstrip("+~").partition("=")[0] not in ("experiment", "wandb", "out", "device")
     ]
     label = config.wandb.name or " ".join([one.experiment, *changes])
-    return Run(f"{report.PREFIX}{one.experiment.replace('/', '-')}", config.plain, label)
+    name = re.sub(r"[^\w.-]+", "-", one.experiment)
+    return Run(f"{report.PREFIX}{name}", config.plain, label)
 
 
 def _wandb(config: TrainConfig) -> WandbChoice:

@@ -1,5 +1,5 @@
-"""The selectivity experiments (P2 = arXiv 2410.14067, Section 5, Table 3): Mamba on copy and induction head, real against complex, with each
-of B, C and dt selective or not.
+"""The selectivity experiments (P2 = arXiv 2410.14067, Section 5 and Table 3): Mamba on copy and induction head, real against complex, with
+each of B, C and dt selective or not.
 
 `train_selectivity.py` is the door; `work` is what a sweep's worker calls. Training sees a fresh batch every step; accuracy is measured on
 held-out examples from a stream that training never draws from: 1,000 for testing, other 200 after each epoch to follow the run.
@@ -35,8 +35,9 @@ from src.experiments.selectivity_config import DatasetConfig, SelectivityConfig,
 from src.models.mamba_lm import MambaConfig, MambaLM
 from src.ops.selective_scan import backend_for
 from src.report import selectivity as report
-from src.sweep import Control, Interrupted, Run, RunFolder, plan, run_sweep
-from src.sweep.cli import SuggestingParser, add_common_arguments, pick_devices
+from src.sweep import Control, Interrupted, Run, RunFolder
+from src.sweep.cli import SuggestingParser, add_common_arguments
+from src.sweep.script import run_script
 from src.tasks.tokens import HELD_OUT, TokenBatch, TokenTask
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "selectivity"
@@ -45,7 +46,7 @@ EXTRAPOLATION = tuple(2**k for k in range(6, 15))
 EXAMPLES = (
     "python train_selectivity.py --config delay.yaml --compare_real_complex",
     "python train_selectivity.py --config induction.yaml --ablation --num_cpus 8",
-    "python train_selectivity.py --config delay.yaml --overrides model.ssm_type=S6-Complex dataset.lag=16 dataset.extra=16 train.max_steps=20000",
+    "python train_selectivity.py --config delay.yaml --overrides model.ssm_type=S6-Complex dataset.lag=16 dataset.extra=16",
 )
 
 
@@ -129,7 +130,7 @@ class _TokenBatches(TensorBatches):
     def __init__(self, batch: TokenBatch, size: int) -> None:
         super().__init__(batch, size)
 
-    def iterate(self, epoch: int = 0, start: int = 0):  # noqa: ANN201 (as in the base)
+    def iterate(self, epoch: int = 0, start: int = 0):
         return (TokenBatch(*rows) for rows in super().iterate(epoch, start))
 
 
@@ -156,29 +157,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line of `train_selectivity.py`; returns its exit code."""
     args = _parser().parse_args(argv)
     runs = _runs(args)
-    if args.dry_run:
-        todo = plan(runs, args.out)
-        print("\n".join([*todo.lines(), f"{len(runs)} runs: {todo.summary()}"]))
-        return 0
-    for line in _models(runs):
-        print(line)
-    devices = pick_devices(args.device)
-    outcome = run_sweep(
+    if not args.dry_run:
+        print("\n".join(_models(runs)))
+    return run_script(
         runs,
         "src.experiments.selectivity:work",
-        out=args.out,
-        workers=args.num_cpus if devices == ["cpu"] else len(devices),
-        devices=devices,
+        args,
         steps=lambda run: _steps(from_plain(run.config)),
-        launcher=args.launcher,
-        retry_failed=args.retry_failed,
-        wandb=args.wandb,
-        wandb_project=args.project_name,
+        report=report.report,
     )
-    print(outcome.report(args.out))
-    if outcome.done or outcome.skipped:
-        print(report.report(Path(args.out) / runs[0].experiment))
-    return outcome.exit_code
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,6 +1,6 @@
 """One run of the selectivity experiment: the published configuration sections, their keys, types and ranges.
 
-A config is kept flat here, with the dotted names of the command line (`model.ssm_type`), and nested in files. Keys that published files hold but
+A config is nested in files and flat here, with the dotted names of the command line (`model.ssm_type`). Keys that published files hold but
 that change nothing here are accepted with the one value that is meant.
 """
 

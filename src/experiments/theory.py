@@ -16,8 +16,9 @@ import numpy as np
 from src.config import build, expand_grid, load_yaml, parse_assignments
 from src.errors import UserError, did_you_mean
 from src.report import theory as report
-from src.sweep import Control, Interrupted, Run, RunFolder, plan, run_sweep
+from src.sweep import Control, Interrupted, Plan, Run, RunFolder
 from src.sweep.cli import SuggestingParser, add_common_arguments, pick_devices, positive_int
+from src.sweep.script import run_script
 from src.theory.config import TheoryConfig
 from src.theory.fit import make_fit, warm_up
 from src.theory.polar import impulse_response, magnitudes
@@ -151,29 +152,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     base, axes, wandb = _settings(args, where)
     experiment = f"theory-{args.experiment}"
     runs = [_run(experiment, point, args.as_published, str(where)) for point in expand_grid(base, axes)]
-    if args.dry_run:
-        return _dry_run(runs, args)
     devices = ["cpu"] if args.device == "auto" else pick_devices(args.device)
-    if devices == ["cpu"]:
+    if devices == ["cpu"] and not args.dry_run:
         _announced_warm_up()
-    outcome = run_sweep(
+    return run_script(
         runs,
         "src.experiments.theory:work",
-        out=args.out,
-        workers=args.num_cpus if devices == ["cpu"] else len(devices),
-        devices=devices,
-        group=None if devices == ["cpu"] else _shape,
+        args,
         steps=lambda run: run.config["num_epochs"],
-        launcher=args.launcher,
-        retry_failed=args.retry_failed,
+        report=report.report,
+        devices=devices,
+        group=_shape,
         wandb=wandb,
-        wandb_project=args.project_name,
-        threads_per_worker=1 if devices == ["cpu"] else None,
+        estimate=lambda todo: _estimate(todo, args.num_cpus),
     )
-    print(outcome.report(args.out))
-    if outcome.done or outcome.skipped:
-        print(report.report(Path(args.out) / experiment))
-    return outcome.exit_code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -242,22 +234,17 @@ def _announced_warm_up() -> None:
         print(f"compiled the CPU loops in {time.perf_counter() - started:.0f} s (kept for later runs)", flush=True)
 
 
-def _dry_run(runs: list[Run], args: argparse.Namespace) -> int:
-    """Prints every run with its state, and an estimate of the time from a short measurement of each shape."""
-    todo = plan(runs, args.out)
-    print("\n".join(todo.lines()))
-    print(f"{len(runs)} runs: {todo.summary()}")
-    pending = [(run, status) for run, status in todo.new + todo.interrupted]
-    if pending:
-        _announced_warm_up()
-        cost = {
-            shape: _seconds_per_step(shape_runs) for shape, shape_runs in _by_shape([run for run, _ in pending]).items()
-        }
-        seconds = sum(cost[_shape(run)] * (run.config["num_epochs"] - (status.step or 0)) for run, status in pending)
-        print(
-            f"about {_duration(seconds / args.num_cpus)} with --num_cpus {args.num_cpus} ({_duration(seconds)} of one core)"
-        )
-    return 0
+def _estimate(todo: Plan, num_cpus: int) -> str:
+    """How long the rest would take on this machine's CPU, from a short measurement of each shape."""
+    pending = todo.new + todo.interrupted
+    if not pending:
+        return ""
+    _announced_warm_up()
+    cost = {
+        shape: _seconds_per_step(shape_runs) for shape, shape_runs in _by_shape([run for run, _ in pending]).items()
+    }
+    seconds = sum(cost[_shape(run)] * (run.config["num_epochs"] - (status.step or 0)) for run, status in pending)
+    return f"about {_duration(seconds / num_cpus)} with --num_cpus {num_cpus} ({_duration(seconds)} of one core)"
 
 
 def _by_shape(runs: list[Run]) -> dict[tuple[Any, ...], list[Run]]:

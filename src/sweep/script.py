@@ -1,0 +1,61 @@
+"""What every sweep script does with its runs: list them, or do them as the common options say, then report."""
+
+import argparse
+from collections.abc import Callable, Hashable
+from pathlib import Path
+
+from src.sweep.cli import pick_devices
+from src.sweep.plan import Plan, plan
+from src.sweep.run import Run
+from src.sweep.sweep import run_sweep
+
+
+def run_script(
+    runs: list[Run],
+    work: str,
+    args: argparse.Namespace,
+    *,
+    steps: Callable[[Run], int],
+    report: Callable[[Path], str],
+    devices: list[str] | None = None,
+    group: Callable[[Run], Hashable] | None = None,
+    wandb: str | None = None,
+    estimate: Callable[[Plan], str] = lambda todo: "",
+) -> int:
+    """Does `runs`, prints how they ended and their report, and returns the exit code of the script.
+
+    Args:
+        runs: of one experiment.
+        args: holds the options of `add_common_arguments`.
+        report: given the experiment's folder, writes its report and returns the text to print.
+        devices: default: what --device says.
+        group: runs of equal value are one job on a GPU; on a CPU each run is a job.
+        wandb: the W&B mode; default: what --wandb says.
+        estimate: a line about the time that a dry run adds.
+
+    Other arguments as in `run_sweep`, and so are the errors.
+    """
+    if args.dry_run:
+        todo = plan(runs, args.out)
+        lines = [*todo.lines(), f"{len(runs)} runs: {todo.summary()}", estimate(todo)]
+        print("\n".join(line for line in lines if line))
+        return 0
+    devices = devices or pick_devices(args.device)
+    on_cpu = devices == ["cpu"]
+    outcome = run_sweep(
+        runs,
+        work,
+        out=args.out,
+        workers=args.num_cpus if on_cpu else len(devices),
+        devices=devices,
+        steps=steps,
+        group=None if on_cpu else group,
+        launcher=args.launcher,
+        retry_failed=args.retry_failed,
+        wandb=wandb or args.wandb,
+        wandb_project=args.project_name,
+    )
+    print(outcome.report(args.out))
+    if outcome.done or outcome.skipped:
+        print(report(Path(args.out) / runs[0].experiment))
+    return outcome.exit_code

@@ -8,7 +8,6 @@ Eigenvalues of a random or published E that are not stable are reflected, Re -> 
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -22,13 +21,13 @@ from src.experiments.ptd_options import (
     add_shared_arguments,
     content_hash,
     settings,
-    sweep,
 )
 from src.experiments.ptd_training import ClassifierConfig, build_model, evaluation, load_splits, steps_of, train
 from src.linalg.ptd import Perturbation, Spec, random_perturbation, solve_cached
 from src.report import ablation as report
 from src.sweep import Control, Run, RunFolder
 from src.sweep.cli import SuggestingParser
+from src.sweep.script import run_script
 
 EXPERIMENT = report.PREFIX
 KINDS = ("optimised", "random")
@@ -135,12 +134,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     keys["ssm_lr"] = min(keys["ssm_lr"], keys["lr"])
     runs = make_runs(keys, args.seeds, str(where))
     config = build(AblationConfig, runs[0].config)
-    outcome = sweep(runs, "src.experiments.ablation:work", steps_of(config, load_splits(config)), args)
-    if outcome is None:
-        return 0
-    if outcome.done or outcome.skipped:
-        print(report.report(Path(args.out) / EXPERIMENT))
-    return outcome.exit_code
+    steps = steps_of(config, load_splits(config))
+    return run_script(runs, "src.experiments.ablation:work", args, steps=lambda run: steps, report=report.report)
 
 
 def _parser(defaults: dict[str, Any]) -> SuggestingParser:

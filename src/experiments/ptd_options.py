@@ -1,8 +1,7 @@
-"""The command line that robustness.py and ablation.py share: published options, the YAML file behind them, and the runs they make."""
+"""What robustness.py and ablation.py share on the command line: the published options, the YAML file behind them, perturbations by name."""
 
 import argparse
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ from src.experiments.ptd_models import MODELS
 from src.experiments.ptd_training import DATASETS
 from src.linalg.ptd import Perturbation, named_perturbation
 from src.linalg.ptd.named import DATA
-from src.sweep import Run, SweepOutcome, plan, run_sweep
-from src.sweep.cli import SuggestingParser, add_common_arguments, pick_devices
+from src.sweep.cli import SuggestingParser, add_common_arguments
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -124,29 +122,3 @@ def checked_perturbation(config: Any, size: float | None = None, seed: int = 0) 
     if content_hash(found) != config.perturbation_hash:
         raise UserError(f"perturbation '{config.perturbation}' is not the one that this run was planned with")
     return found
-
-
-def sweep(runs: list[Run], work: str, steps: int, args: argparse.Namespace) -> SweepOutcome | None:
-    """Does the runs as the common options say; None after a dry run."""
-    if args.dry_run:
-        todo = plan(runs, args.out)
-        print("\n".join(todo.lines()))
-        print(f"{len(runs)} runs of {steps:,} steps: {todo.summary()}")
-        return None
-    devices = pick_devices(args.device)
-    on_cpu = devices == ["cpu"]
-    outcome = run_sweep(
-        runs,
-        work,
-        out=args.out,
-        workers=args.num_cpus if on_cpu else len(devices),
-        devices=devices,
-        steps=lambda run: steps,
-        launcher=args.launcher,
-        retry_failed=args.retry_failed,
-        wandb=args.wandb,
-        wandb_project=args.project_name,
-        threads_per_worker=int(os.environ.get("OMP_NUM_THREADS") or 0) or None,
-    )
-    print(outcome.report(args.out))
-    return outcome

@@ -3,7 +3,7 @@
 AdamW on everything that is not frozen (biases and norms decay too, as in the published scripts), cosine over the epochs, cross-entropy.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -11,24 +11,25 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from src.dataloaders import Splits, Subset, load
+from src.dataloaders import Batch, Splits, Subset, load
 from src.engine import (
     Evaluation,
     FitResult,
     Plan,
     Stopped,
     TrainState,
-    classification,
+    class_measures,
     fit,
     make_optimizer,
     make_schedule,
     parameter_groups,
     run_ports,
 )
-from src.engine.batches import evaluation_order, training_order
 from src.engine.rng import seed_all
+from src.engine.tally import Measures
 from src.errors import UserError
 from src.experiments.ptd_models import PERTURBED, ModelName, StateForm, classifier, ssm_layer
+from src.experiments.train.data import SplitBatches
 from src.linalg.ptd import Perturbation
 from src.sweep import Control, Interrupted, RunFolder
 
@@ -111,35 +112,16 @@ def load_splits(config: ClassifierConfig) -> Splits:
     except UserError as error:
         raise UserError(f"{error}; `--dataset digits` runs at once, offline") from None
     sizes = {"train": config.train_size, "val": config.val_size, "test": config.test_size}
-    parts = {name: _first(getattr(splits, name), size) for name, size in sizes.items()}
+    parts = {name: first(getattr(splits, name), size) for name, size in sizes.items()}
     if len(parts["train"]) < config.batch_size:
         raise UserError(f"batch_size = {config.batch_size}, but there are {len(parts['train'])} training examples")
     rest = {"n_classes": splits.n_classes, "l_max": splits.l_max, "d_input": splits.d_input, "note": splits.note}
     return Splits(**parts, **rest)
 
 
-def _first(dataset: Any, size: int | None) -> Any:
+def first(dataset: Any, size: int | None) -> Any:
+    """Returns the first `size` examples of a data set, all of them for None."""
     return dataset if size is None or size >= len(dataset) else Subset(dataset, torch.arange(size))
-
-
-class SplitBatches:
-    """A split as batches (x, y); shuffled by (seed, epoch), or in order without a seed."""
-
-    def __init__(self, dataset: Any, batch_size: int, seed: int | None = None) -> None:
-        self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
-
-    def __len__(self) -> int:
-        return len(self._order(0))
-
-    def iterate(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for indices in self._order(epoch)[start:]:
-            batch = self.dataset.batch(torch.from_numpy(indices))
-            yield batch.x, batch.y
-
-    def _order(self, epoch: int) -> list:
-        if self.seed is None:
-            return evaluation_order(len(self.dataset), self.batch_size)
-        return training_order(len(self.dataset), self.batch_size, self.seed, epoch)
 
 
 def steps_of(config: ClassifierConfig, splits: Splits) -> int:
@@ -170,6 +152,11 @@ def build_model(config: ClassifierConfig, splits: Splits, perturbation: Perturba
     return classifier(splits.d_input, splits.n_classes, layers, d_model=config.d_model, **body)
 
 
+def measures(model: nn.Module, batch: Batch) -> Measures:
+    """Cross-entropy and accuracy of a batch."""
+    return class_measures(model(batch.x), batch.y)
+
+
 Around = Callable[[nn.Module], AbstractContextManager]
 
 
@@ -177,7 +164,7 @@ def evaluation(
     dataset: Any, config: ClassifierConfig, device: torch.device, around: Around = lambda model: nullcontext()
 ) -> Evaluation:
     """Returns the evaluation of a model on a whole split, inside the context that `around` makes of the model."""
-    return Evaluation(SplitBatches(dataset, config.batch_size), classification, device, around=around)
+    return Evaluation(SplitBatches(dataset, config.batch_size), measures, device, around=around)
 
 
 def train(
@@ -205,7 +192,7 @@ def train(
         return fit(
             state,
             batches,
-            classification,
+            measures,
             plan,
             device,
             evaluators=evaluators,

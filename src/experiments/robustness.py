@@ -7,8 +7,7 @@ and noisy test accuracy after every epoch, and is probed with the other noises a
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,14 +27,14 @@ from src.experiments.ptd_options import (
     find_perturbation,
     model_list,
     settings,
-    sweep,
 )
-from src.experiments.ptd_training import ClassifierConfig, build_model, evaluation, load_splits, steps_of, train
+from src.experiments.ptd_training import ClassifierConfig, build_model, evaluation, first, load_splits, steps_of, train
 from src.experiments.robustness_probes import GROUPS, Probe, input_steps, probes
 from src.linalg.legs_transfer import last_spike
 from src.report import robustness as report
 from src.sweep import Control, Interrupted, Run, RunFolder
 from src.sweep.cli import SuggestingParser
+from src.sweep.script import run_script
 from src.tasks.noise import FourierMode, injected
 
 EXPERIMENT = report.PREFIX
@@ -106,12 +105,12 @@ def _run(config: RobustnessConfig, folder: RunFolder, control: Control) -> None:
         "noisy": evaluation(splits.test, config, device, _around(spike, splits)),
     }
     fitted = train(config, model, splits, folder, control, evaluators)
-    few = load_splits(_with_test_size(config))
+    few = first(splits.test, config.probe_size)
     rows = []
     for probe in probes(config.noise, config.n, config.frequency_count, config.frequency_amplitudes):
         if control.stop():
             raise Interrupted
-        measured = evaluation(few.test, config, device, _around(probe, splits))(model)
+        measured = evaluation(few, config, device, _around(probe, splits))(model)
         place = {"group": probe.group, "kind": probe.kind, "omega": probe.omega, "level": probe.level}
         rows.append({**place, **measured})
     folder.finish(
@@ -124,15 +123,10 @@ def _run(config: RobustnessConfig, folder: RunFolder, control: Control) -> None:
             "omega": last_spike(config.n),
             "cond": None if perturbation is None else perturbation.cond,
             "size": None if perturbation is None else perturbation.size,
-            "probe_examples": len(few.test),
+            "probe_examples": len(few),
             "probes": rows,
         }
     )
-
-
-def _with_test_size(config: RobustnessConfig) -> RobustnessConfig:
-    sizes = [size for size in (config.test_size, config.probe_size) if size is not None]
-    return RobustnessConfig(**{**asdict(config), "test_size": min(sizes, default=None)})
 
 
 def _around(probe: Probe, splits: Splits):
@@ -160,14 +154,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     models = keys.pop("models")
     if args.as_published:
         keys["states"] = "all"
+    models = [models] if isinstance(models, str) else models
     runs = [_make_run(keys, model, seed, str(where)) for seed in args.seeds for model in models]
-    steps = steps_of(build(RobustnessConfig, runs[0].config), load_splits(build(RobustnessConfig, runs[0].config)))
-    outcome = sweep(runs, "src.experiments.robustness:work", steps, args)
-    if outcome is None:
-        return 0
-    if outcome.done or outcome.skipped:
-        print(report.report(Path(args.out) / EXPERIMENT))
-    return outcome.exit_code
+    config = build(RobustnessConfig, runs[0].config)
+    steps = steps_of(config, load_splits(config))
+    return run_script(runs, "src.experiments.robustness:work", args, steps=lambda run: steps, report=report.report)
 
 
 def _parser(defaults: dict[str, Any]) -> SuggestingParser:

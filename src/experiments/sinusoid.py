@@ -1,13 +1,12 @@
 """The sinusoid regression (P1 = arXiv 2310.01698, Section 3.4, Fig. 2, Appendix G): read frequency s and amplitude A off A cos(s t).
 
-`python -m src.experiments.sinusoid`. Trained on s from a range and tested beyond it: near the last spike of S4D's transfer function, at 81
-for n = 16, S4D's answers leave the ground, S4's and S4-PTD's do not. The paper gives neither n nor the ranges; n = 16 is what puts the spike
-where its figure fails. A, B and dt are frozen, and dt is one number, so that a frequency of the input is a frequency of every channel.
+`python -m src.experiments.sinusoid`. Trained on s from a range and tested beyond it: near the last spike of S4D's transfer function, at
+81 for n = 16, S4D's answers leave the ground, S4's and S4-PTD's do not. The paper gives neither n nor the ranges; n = 16 is what puts the
+spike where its figure fails. A, B and dt are frozen, and dt is one number, so that a frequency of the input is one of every channel.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -29,12 +28,13 @@ from src.engine import (
 from src.engine.rng import seed_all
 from src.errors import UserError, did_you_mean, run_door
 from src.experiments.ptd_models import PERTURBED, ssm_kernel
-from src.experiments.ptd_options import checked_perturbation, content_hash, find_perturbation, model_list, sweep
+from src.experiments.ptd_options import checked_perturbation, content_hash, find_perturbation, model_list
 from src.layers import S4Block
 from src.models import Classifier, ResidualBackbone, Tower
 from src.report import sinusoid as report
 from src.sweep import Control, Interrupted, Run, RunFolder
 from src.sweep.cli import SuggestingParser, add_common_arguments
+from src.sweep.script import run_script
 
 EXPERIMENT = report.PREFIX
 EXAMPLES = (
@@ -195,12 +195,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if key in ("model", "seed", "perturbation_hash") or key not in SinusoidConfig.__dataclass_fields__:
             raise UserError(f"--set {key}: unknown key{did_you_mean(key, SinusoidConfig.__dataclass_fields__)}")
     runs = [_make_run(keys, model, seed) for seed in args.seeds for model in args.models]
-    outcome = sweep(runs, "src.experiments.sinusoid:work", runs[0].config["steps"], args)
-    if outcome is None:
-        return 0
-    if outcome.done or outcome.skipped:
-        print(report.report(Path(args.out) / EXPERIMENT))
-    return outcome.exit_code
+    steps = lambda run: run.config["steps"]
+    return run_script(runs, "src.experiments.sinusoid:work", args, steps=steps, report=report.report)
 
 
 def _make_run(keys: dict, model: str, seed: int) -> Run:

@@ -14,9 +14,10 @@ from src.config import build, load_yaml
 from src.errors import UserError, run_door
 from src.experiments import robustness
 from src.experiments.ptd_models import MODELS, layer_steps, ssm_kernel
-from src.experiments.ptd_training import SplitBatches, build_model, evaluation, load_splits
+from src.experiments.ptd_training import build_model, evaluation, load_splits
 from src.experiments.robustness import NOISE_SEED, RobustnessConfig, main, work
 from src.experiments.robustness_probes import GROUPS, frequencies, probes
+from src.experiments.train.data import SplitBatches
 from src.kernels import DiagonalKernel
 from src.linalg.legs_transfer import last_spike, pole_frequencies
 from src.linalg.ptd import load_perturbation, random_perturbation, rank1
@@ -127,7 +128,7 @@ def test_noise_in_the_result_is_the_published_formula_on_the_trained_model(tmp_p
     generator = torch.Generator().manual_seed(NOISE_SEED)
     right = total = 0
     with torch.no_grad():
-        for x, y in SplitBatches(splits.test, c.batch_size).iterate():
+        for x, y, _ in SplitBatches(splits.test, c.batch_size).iterate():
             h = model.tower.encoder(x)
             for block in model.tower.backbone.blocks:
                 dt = block.layer.kernel.inv_dt.double().exp().log1p()  # softplus
@@ -311,17 +312,17 @@ def test_every_published_option_is_accepted(tmp_path, capsys):
     words = "--lr 0.01 --weight_decay 0.05 --epochs 3 --dataset digits --num_workers 4 --batch_size 64 --n_layers 4 --d_model 128"
     words += " --dropout 0.1 --prenorm --resume --dry_run --seeds 1 --out"
     assert main([*words.split(), str(tmp_path)]) == 0
-    assert "2 runs of 57 steps" in capsys.readouterr().out
+    assert "2 runs: 0 done" in capsys.readouterr().out
 
 
 def test_evaluation_covers_the_whole_split_once():
     c = config(test_size=None, batch_size=50)
     splits = load_splits(c)
-    seen = torch.cat([y for _, y in SplitBatches(splits.test, 50).iterate()])
+    seen = torch.cat([y for _, y, _ in SplitBatches(splits.test, 50).iterate()])
     assert len(seen) == len(splits.test) == 359
     model = build_model(c, splits, None)
     by_hand = [
-        (model.eval()(x).argmax(-1) == y).float().sum().item() for x, y in SplitBatches(splits.test, 359).iterate()
+        (model.eval()(x).argmax(-1) == y).float().sum().item() for x, y, _ in SplitBatches(splits.test, 359).iterate()
     ]
     assert evaluation(splits.test, c, torch.device("cpu"))(model)["accuracy"] == pytest.approx(sum(by_hand) / 359)
 

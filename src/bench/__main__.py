@@ -1,4 +1,4 @@
-"""`python -m src.bench [kernels theory train]`: measures on this machine and prints, or writes, the speed tables."""
+"""`python -m src.bench [theory kernels ...]`: measures on this machine and prints, or writes, the speed tables."""
 
 import argparse
 import re
@@ -8,15 +8,12 @@ from pathlib import Path
 import torch
 
 from src.bench import kernels, theory, train
-from src.bench.timing import Table, machine, markdown
+from src.bench.timing import Table, markdown
 from src.errors import UserError, did_you_mean, run_door
 
-PLAIN = "one thread's CPU time; the plain form loops over time in Python under autograd"
 BENCHES: dict[str, Callable[[bool], Iterable[Table]]] = {
+    "theory": theory.tables,
     "kernels": kernels.tables,
-    "theory": lambda quick: [
-        Table("Theory experiment, one training step", f"{PLAIN}; {machine()}.", theory.rows(quick))
-    ],
     "train": train.tables,
 }
 

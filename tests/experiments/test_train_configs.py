@@ -102,6 +102,13 @@ def test_a_file_anywhere_works(tmp_path):
     assert one.config["model"]["layer"]["is_real"] is True
 
 
+def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path):
+    (tmp_path / "torn.yaml").write_text("# @package _global_\nmodel:\n  d_model: [1,\n")
+    with pytest.raises(UserError, match=r"torn.yaml.* line \d: not valid YAML") as caught:
+        compose_all([f"experiment={tmp_path / 'torn.yaml'}"])
+    assert "\n" not in str(caught.value)
+
+
 def test_complex_and_real_have_equal_numbers_of_trainable_parameters():
     splits = tiny_load("cifar", grayscale=True)
     count = lambda name: sum(p.numel() for p in build_model(config_of(f"experiment=lra/{name}"), splits).parameters())

@@ -17,7 +17,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from yaml import MarkedYAMLError, YAMLError
 
 from src.errors import UserError, did_you_mean
 
@@ -124,6 +124,8 @@ def _explain(error: Exception, words: Sequence[str]) -> str:
         group, _, name = _group_and_name(str(error.missing_cfg_file))
         if (CONFIGS / group).is_dir():
             return f"no file '{name}' in configs/{group}{_close(name, _names(CONFIGS / group))}"
+    if isinstance(error, MarkedYAMLError) and error.problem_mark:
+        return f"{error.problem_mark.name} line {error.problem_mark.line + 1}: not valid YAML ({error.problem})"
     cause = f" ({_first_line(error.__cause__)})" if isinstance(error.__cause__, OmegaConfBaseException) else ""
     return f"config: {_first_line(error)}{cause}"
 

@@ -94,7 +94,7 @@ def accuracies(runs: list[Record]) -> Table:
     table = Table(COLUMNS, notes=[NOTE])
     for (_, size), own in _points(runs).items():
         E = own[0].config["perturbation"]
-        figures = [size, *(max(run.result[f"E_{name}"] for run in own) for name in ("cond", "max_real"))]
+        figures = [size, *(max(run.result[f"E_{name}"] for run in own) for name in ("cond", "max_real") if E)]
         means = [str(mean_of(run.result[f"{part}_accuracy"] for run in own)) for part in ("val", "test", "train")]
         table.rows.append([own[0].config["model"], E or "-", *(figures if E else [None] * 3), len(own), *means])
     return table

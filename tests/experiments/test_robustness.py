@@ -14,6 +14,7 @@ from src.config import build, load_yaml
 from src.errors import UserError, run_door
 from src.experiments import robustness
 from src.experiments.ptd_models import MODELS, layer_steps, ssm_kernel
+from src.experiments.ptd_options import checked_perturbation, content_hash
 from src.experiments.ptd_training import build_model, evaluation, load_splits
 from src.experiments.robustness import NOISE_SEED, RobustnessConfig, main, work
 from src.experiments.robustness_probes import GROUPS, frequencies, probes
@@ -164,6 +165,16 @@ def test_an_interruption_among_the_probes_keeps_the_training(tmp_path):
         robustness.probes = original
     assert RunFolder(tmp_path, run).status().step == 4
     assert train(tmp_path, run).result()["steps"] == 4
+
+
+@pytest.mark.parametrize(("name", "size"), [("solve", 0.1), ("random", 0.1), ("random", None), ("rank1", None)])
+def test_every_named_perturbation_is_of_its_size(name, size):
+    run = run_of(model="s4-ptd", n=4, perturbation=name, perturbation_size=size)
+    found = checked_perturbation(build(RobustnessConfig, run.config), run.config["perturbation_size"])
+    if size is not None:
+        assert found.size == pytest.approx(size, rel=1e-3)
+    assert run.config["perturbation_size"] == size
+    assert run.config["perturbation_hash"] == content_hash(found)
 
 
 @pytest.mark.parametrize("model", MODELS)

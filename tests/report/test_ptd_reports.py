@@ -1,0 +1,115 @@
+"""Reports of robustness and ablation from made-up runs: means over seeds, what is compared, and figures with several seeds."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from src.config import build, load_yaml
+from src.experiments.ablation import AblationConfig
+from src.experiments.robustness import CONFIGS, RobustnessConfig
+from src.report import ablation, robustness
+from src.report.seeds import mean_of
+from src.sweep import Run, RunFolder
+
+
+def finished(out, experiment, config, result, rows=()):
+    folder = RunFolder(out, Run(experiment, config))
+    folder.path.mkdir(parents=True)
+    with folder.locked():
+        folder.start({})
+        for step, row in enumerate(rows):
+            folder.log.log(step, **row)
+        folder.finish(result)
+
+
+def robustness_run(out, model, seed, clean, noisy, **changes):
+    keys = load_yaml(CONFIGS / "robustness.yaml") | changes
+    keys.pop("models")
+    config = build(RobustnessConfig, {**keys, "model": model, "seed": seed, "perturbation_hash": "x"}).plain()
+    probe = {"kind": "fourier", "omega": 300.0, "accuracy": noisy, "loss": 1.0}
+    probes = [{**probe, "group": "clean", "kind": "clean", "omega": None, "level": 0.0, "accuracy": clean}]
+    probes += [{**probe, "group": "frequency", "omega": w, "level": 0.1} for w in (10.0, 325.4, 1000.0)]
+    probes += [{**probe, "group": "amplitude", "level": a} for a in (0.1, 1.0)]
+    probes += [{**probe, "group": "mask", "kind": "mask", "level": 0.5}]
+    result = {"val_accuracy": clean, "test_accuracy": clean, "noisy_accuracy": noisy, "probes": probes}
+    rows = [{"epoch": e, "test/accuracy": clean * e / 3, "noisy/accuracy": noisy * e / 3} for e in (1, 2, 3)]
+    finished(out, "robustness", config, result, rows)
+
+
+def read(path):
+    with path.open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_mean_of_is_student_s_interval():
+    x = [0.4, 0.5, 0.7]
+    found = mean_of(x)
+    assert found.mean == pytest.approx(8 / 15)
+    assert found.half == pytest.approx(4.302653 * np.std(x, ddof=1) / np.sqrt(3), rel=1e-6)  # t of 2 degrees, 97.5 %
+    assert mean_of([0.3]) == (0.3, None, 1)
+    assert str(mean_of([0.3])) == "0.300"
+
+
+def test_robustness_compares_models_over_seeds(tmp_path):
+    for seed in range(3):
+        robustness_run(tmp_path, "s4d", seed, 0.6 + 0.01 * seed, 0.2)
+        robustness_run(tmp_path, "s4-ptd", seed, 0.6, 0.6)
+    robustness_run(tmp_path, "s4d", 0, 0.3, 0.1, dataset="mnist")
+    text = robustness.report(tmp_path)
+    assert "7 of 7 runs done" in text
+    rows = read(tmp_path / "report" / "robustness.csv")
+    assert [(row["model"], row["seeds"]) for row in rows] == [("s4d", "3"), ("s4-ptd", "3"), ("s4d", "1")]
+    assert rows[0]["clean"].startswith("0.610 ±")
+    assert rows[0]["lost to noise"].startswith("0.410 ±")
+    assert rows[1]["lost to noise"].startswith("0.000")
+    assert len(read(tmp_path / "report" / "robustness-probes.csv")) == 7 * 7
+    names = {path.name for path in (tmp_path / "report").glob("*.png")}
+    assert {"robustness-training-cifar10-1.png", "robustness-frequency-mnist-2.png"} <= names
+    assert len(names) == 6
+
+
+def test_two_perturbations_of_one_model_are_two_rows(tmp_path):
+    robustness_run(tmp_path, "s4-ptd", 0, 0.6, 0.6)
+    robustness_run(tmp_path, "s4-ptd", 0, 0.5, 0.4, perturbation="random", perturbation_size=0.1)
+    robustness.report(tmp_path)
+    assert [row["E"] for row in read(tmp_path / "report" / "robustness.csv")] == ["ptbHiPPO32.mat", "random 0.1"]
+
+
+def ablation_run(out, model, kind, size, seed, test, cond=None):
+    keys = load_yaml(CONFIGS / "ablation.yaml")
+    for name in ("perturbations", "baselines", "delta"):
+        keys.pop(name)
+    own = {"model": model, "seed": seed, "perturbation": kind, "perturbation_hash": None, "size": size, "delta": None}
+    config = build(AblationConfig, {**keys, **own}).plain()
+    figures = {f"E_{name}": None for name in ("size", "cond", "max_real")}
+    if kind:
+        figures = {"E_size": size, "E_cond": cond, "E_max_real": -0.5}
+    accuracy = {f"{part}_accuracy": test for part in ("val", "test", "train")}
+    finished(out, "ablation", config, {**accuracy, **figures})
+
+
+def test_ablation_sorts_baselines_first_and_sizes_falling(tmp_path):
+    for seed in (0, 1):
+        ablation_run(tmp_path, "s4", None, None, seed, 0.7)
+        ablation_run(tmp_path, "s4d", None, None, seed, 0.6)
+        for size in (0.01, 0.1):
+            ablation_run(tmp_path, "s4-ptd", "optimised", size, seed, 0.5 + seed / 10, cond=1 / size)
+            ablation_run(tmp_path, "s4-ptd", "random", size, seed, 0.4, cond=(5 + seed) / size)
+    assert "12 of 12 runs done" in ablation.report(tmp_path)
+    rows = read(tmp_path / "report" / "ablation.csv")
+    assert [(row["model"], row["E"], row["||E||/||A||"]) for row in rows] == [
+        ("s4d", "-", ""),
+        ("s4", "-", ""),
+        *(("s4-ptd", kind, size) for kind in ("optimised", "random") for size in ("0.1", "0.01")),
+    ]
+    assert rows[2]["test"].startswith("0.550 ±")
+    assert float(rows[5]["cond(V)"]) == 600  # the larger of two draws
+    assert (tmp_path / "report" / "ablation-cifar10.png").exists()
+
+
+def test_baselines_alone_have_a_table_and_no_figure(tmp_path):
+    ablation_run(tmp_path, "s4", None, None, 0, 0.7)
+    ablation.report(tmp_path)
+    assert len(read(tmp_path / "report" / "ablation.csv")) == 1
+    assert not list((tmp_path / "report").glob("*.png"))

@@ -133,16 +133,17 @@ def report(folders: Sequence[Path] | Path) -> str:
 
 
 def _figures(records: list[Record], out: Path) -> dict[str, Path]:
-    """One figure an experiment that has rows: all its runs together."""
+    """One figure an experiment that has rows: all its runs together, named by their layers where that tells them apart."""
     written = {}
     for name in sorted({record.experiment for record in records}):
-        runs = [
-            (record.folder.run.label or record.key, record.folder.metrics())
-            for record in records
-            if record.experiment == name and (record.folder.path / "metrics.jsonl").exists()
-        ]
-        if any("epoch" in row for _, rows in runs for row in rows):
+        own = [record for record in records if record.experiment == name and record.curve("epoch")[0].size]
+        layers = [_layer(record.config) for record in own]
+        labels = layers if len(set(layers)) == len(own) else [record.folder.run.label or record.key for record in own]
+        if own:
             written[name] = out / f"{name}.png"
             with style.style():
-                style.save(_figure(runs), written[name])
+                style.save(
+                    _figure([(label, record.folder.metrics()) for label, record in zip(labels, own, strict=True)]),
+                    written[name],
+                )
     return written

@@ -6,12 +6,14 @@
 | gaps             | Theorems 1, 2; App. F | S4D converges for a decaying input and not for an impulse                   |
 | conditioning     | Theorem 5; App. I     | cond(V) against ||E||, solved and random                                    |
 | bounds           | Theorem 3             | the distance of S4-PTD from S4 against its bounds                           |
+| gains            | not in the paper      | how loudly the state answers at each frequency, for several sizes of E      |
 """
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
 
@@ -209,6 +211,29 @@ def bounds(out: Path) -> str:
     return f"{out / 'ptd-bounds.png'}: distance of S4-PTD from S4 against its bounds"
 
 
+def gains(out: Path) -> str:
+    """The state's gain against frequency: a larger optimised E leaves the slow states almost without input."""
+    table = data.gains()
+    _write(out, "ptd-gains", table)
+    shades = plt.get_cmap("viridis")(np.linspace(0.0, 0.85, len(data.GAIN_SIZES)))
+    with style.style():
+        figure, (line,) = style.panels(1, 2, 3.0, sharey=True)
+        for axis, kind in zip(line, ("optimised", "random"), strict=True):
+            for name in ("S4D", "S4"):
+                w, gain = np.array([row[2:] for row in table.rows if row[0] == name]).T
+                axis.loglog(w, gain, color=NAMES[name], linewidth=2.2 if name == "S4" else 0.9)
+            for size, shade in zip(data.GAIN_SIZES, shades, strict=True):
+                w, gain = np.array([row[2:] for row in table.rows if row[:2] == [kind, size]]).T
+                axis.loglog(w, gain, color=shade, linewidth=1.3)
+            axis.set(title=f"{kind} E, $n={data.GAIN_ORDER}$", xlabel=r"frequency $\omega$")
+        line[0].set_ylabel(r"$\|x(i\omega)\| \,/\, \|B\|$")
+        sizes = [_key(shade, f"{size:g}") for size, shade in zip(data.GAIN_SIZES, shades, strict=True)]
+        line[1].legend(handles=sizes, title=r"$\|E\|/\|A_H\|$", fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        style.legend_above(figure, _keys()[:2])
+        style.save(figure, out / "ptd-gains.png")
+    return f"{out / 'ptd-gains.png'}: gain of the state, n = {data.GAIN_ORDER}"
+
+
 def _keys() -> list[Line2D]:
     return [_key(color, name, linestyle=(0, (4, 1.5)) if name == "S4-PTD" else "-") for name, color in NAMES.items()]
 
@@ -226,4 +251,5 @@ PICTURES: dict[str, Callable[[Path], str]] = {
     "gaps": gaps,
     "conditioning": conditioning,
     "bounds": bounds,
+    "gains": gains,
 }

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from src.linalg.distance import l2_distance, normalised, resolvent_bound, sup_distance, theorem3_bound
+from src.linalg.hippo import legs
 from src.linalg.legs_transfer import g_diag_from_dplr, g_dplr, last_spike, pole_frequencies
-from src.linalg.ptd import Perturbation, load_perturbation, random_perturbation
+from src.linalg.ptd import Perturbation, load_perturbation, random_perturbation, rank1, solve_cached
 from src.linalg.ptd.frontier import frontier
 from src.linalg.ptd.named import DATA
 from src.linalg.ptd.spec import Spec
 from src.linalg.transfer import System, diag_system, dplr_system, ptd_system, transfer_function
-from src.linalg.worst_output import worst_distance
+from src.linalg.worst_output import legs_state, perturbed_state, worst_distance
 from src.report.tables import Table
 
 ZOOM_ORDERS = (16, 64, 256, 1024)  # of the last spike in closed form, no perturbation needed
@@ -20,6 +21,7 @@ DECAY = 1.5  # of the input exp(-1.5 t) of Theorem 1
 COND_ORDERS = (8, 16, 32)
 COND_SIZES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 RANDOM_DRAWS = 25
+GAIN_ORDER, GAIN_SIZES = 32, (0.5, 0.1, 0.03, 0.01, 0.003)
 SCALES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of E, in the comparison with the bounds
 
 
@@ -117,6 +119,23 @@ def bounds(found: dict[int, Perturbation]) -> Table:
             rows.append([n, scale, eps, perturbation.size * scale, *map(float, row)])
     columns = ["n", "scale", "eps", "size", "actual, e_0", "actual, worst C", "Theorem 3", "resolvent", "S4D, e_0"]
     return Table(columns, rows)
+
+
+def gains() -> Table:
+    """||x(iw)|| / ||B|| of the state at n = 32: S4, S4D (B_H / 2), and S4-PTD with solved and random E (one draw) of several sizes."""
+    n, w = GAIN_ORDER, np.geomspace(0.1, 3000.0, 150)
+    w = np.unique(np.concatenate([w, pole_frequencies(n)]))
+    B = np.linalg.norm(legs(n)[1])
+    states = {("S4", None): legs_state(n, 1j * w), ("S4D", None): perturbed_state(rank1(n).E, 1j * w) / 2}
+    for size in GAIN_SIZES:
+        solved = solve_cached(Spec(n=n, size=size))
+        states["optimised", size] = perturbed_state(solved.E, 1j * w)
+        states["random", size] = perturbed_state(random_perturbation(n, solved.size, seed=0).reflected().E, 1j * w)
+    table = Table(["E", "size", "omega", "gain"])
+    for (kind, size), x in states.items():
+        norms = np.linalg.norm(x, axis=0) / B
+        table.rows += [[kind, size, _short(a), _short(b)] for a, b in zip(w, norms, strict=True)]
+    return table
 
 
 def _short(x: float) -> float:

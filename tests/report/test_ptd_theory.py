@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from src.errors import UserError
+from src.linalg.hippo import legs
 from src.linalg.legs_transfer import last_spike
-from src.linalg.ptd import random_perturbation
+from src.linalg.ptd import Spec, random_perturbation, rank1, solve_cached
 from src.report import ptd_theory, ptd_theory_data
 from src.report.__main__ import main
 
@@ -23,6 +24,8 @@ def small(monkeypatch):
     monkeypatch.setattr(ptd_theory_data, "GAP_ORDERS", (4, 8, 16))
     monkeypatch.setattr(ptd_theory_data, "COND_ORDERS", (4,))
     monkeypatch.setattr(ptd_theory_data, "COND_SIZES", (0.1, 0.03))
+    monkeypatch.setattr(ptd_theory_data, "GAIN_ORDER", 4)
+    monkeypatch.setattr(ptd_theory_data, "GAIN_SIZES", (0.1, 0.01))
     return found
 
 
@@ -69,6 +72,16 @@ def test_bounds_bound(small):
     for row in columns(ptd_theory_data.bounds(small)):
         assert row["actual, e_0"] <= row["actual, worst C"] * (1 + 1e-9)
         assert row["actual, worst C"] <= min(row["resolvent"], row["Theorem 3"])
+
+
+def test_gains_are_norms_of_the_state(small):
+    table = ptd_theory_data.gains()
+    A, B = legs(4)
+    E = {"S4": 0 * A, "S4D": rank1(4).E, "optimised": solve_cached(Spec(n=4, size=0.1)).E}
+    for kind, half in (("S4", 1), ("S4D", 0.5), ("optimised", 1)):
+        row = columns(table, E=kind, size=0.1 if kind == "optimised" else None)[40]
+        x = np.linalg.solve(1j * row["omega"] * np.eye(4) - A - E[kind], half * B)
+        assert row["gain"] == pytest.approx(np.linalg.norm(x) / np.linalg.norm(B), rel=1e-4)
 
 
 def test_the_command_writes_every_picture_with_its_table(small, tmp_path, capsys):

@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 from src.errors import UserError, run_door
-from src.report import ablation, ptd_theory, robustness, sinusoid, theory, train
+from src.report import ablation, ptd_theory, robustness, selectivity, sinusoid, theory, train
 from src.report.collect import experiments
 
 REPORTERS = {  # start of an experiment's name -> its report
     theory.PREFIX: theory.report,
+    selectivity.PREFIX: selectivity.report,
     robustness.PREFIX: robustness.report,
     ablation.PREFIX: ablation.report,
     sinusoid.PREFIX: sinusoid.report,

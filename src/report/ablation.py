@@ -1,15 +1,13 @@
 """The report of the ablation (P1 = arXiv 2310.01698, Section 5.3, Fig. 3c): accuracy and cond(V) against the size of E."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from src.errors import UserError
 from src.report import style
-from src.report.collect import Record, collect, failures, progress
+from src.report.collect import Record, failures, gathered, progress
 from src.report.seeds import describe, grouped, mean_of, setting
 from src.report.tables import Table
 from src.tracking.files import atomic_write
@@ -46,15 +44,9 @@ def report(folders: Sequence[Path] | Path) -> str:
     Raises:
         UserError: no such runs there, or a folder that cannot be written to.
     """
-    folders = [Path(folders)] if isinstance(folders, (str, Path)) else [Path(folder) for folder in folders]
-    records = collect(folders, PREFIX)
-    out = Path(os.path.commonpath([folder.resolve() for folder in folders])) / "report"
-    head = [progress(records) + ".", *failures(records)]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with gathered(folders, PREFIX) as (records, out):
+        head = [progress(records) + ".", *failures(records)]
         return _write(out, head, [record for record in records if record.done])
-    except OSError as error:
-        raise UserError(f"{out}: the report cannot be written ({error.strerror})") from None
 
 
 def _write(out: Path, head: list[str], done: list[Record]) -> str:

@@ -3,8 +3,10 @@
 A folder to report on is one experiment (`runs/theory-real`, with run folders below it) or holds several (`runs`).
 """
 
+import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -89,6 +91,24 @@ def _record(experiment: str, folder: RunFolder) -> Record:
     status = folder.status()
     result = folder.result() if status.state == "done" else None
     return Record(experiment, status.state, status.message, folder.config, result or {}, folder)
+
+
+@contextmanager
+def gathered(folders: Sequence[Path] | Path, prefix: str) -> Iterator[tuple[list[Record], Path]]:
+    """Gives (records of `prefix...`, folder to write to): `report/` below the folder, or below what several have in common.
+
+    Raises UserError where there is no such run, or when the disk refuses what is written inside.
+    """
+    folders = [Path(folders)] if isinstance(folders, (str, Path)) else [Path(folder) for folder in folders]
+    records = collect(folders, prefix)
+    out = Path(os.path.commonpath([folder.resolve() for folder in folders])) / "report"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        yield records, out
+    except OSError as error:
+        raise UserError(
+            f"{out}: the report cannot be written ({error.strerror}); free space or choose another folder"
+        ) from None
 
 
 def progress(records: list[Record], expected: int | None = None) -> str:

@@ -3,7 +3,6 @@
 Runs share a table only where everything but field, selectivity and seed is equal; each such variant has tables of its own.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from matplotlib.lines import Line2D
 from src.config import canonical_json
 from src.errors import UserError
 from src.report import style
-from src.report.collect import Record, collect, failures, progress
+from src.report.collect import Record, failures, gathered, progress
 from src.report.tables import Table, summary
 from src.tracking.files import atomic_write
 
@@ -54,37 +53,33 @@ def report(folders: Sequence[Path] | Path, *, title_note: str = "", expected: in
     Raises:
         UserError: no such runs there, a damaged run folder, or a folder that cannot be written to.
     """
-    folders = [Path(folders)] if isinstance(folders, (str, Path)) else [Path(folder) for folder in folders]
-    records = collect(folders, PREFIX)
-    out = Path(os.path.commonpath([folder.resolve() for folder in folders])) / "report"
-    head = [line for line in (title_note, f"{progress(records, expected)}.", *failures(records)) if line]
-    text, page = ["Selectivity experiments", *head], ["# Selectivity: real against complex Mamba", "", *head]
-    variants: dict[Variant, list[Record]] = {}
-    for record in records:
-        variants.setdefault(Variant.of(record), []).append(record)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with gathered(folders, PREFIX) as (records, out):
+        head = [line for line in (title_note, f"{progress(records, expected)}.", *failures(records)) if line]
+        text, page = ["Selectivity experiments", *head], ["# Selectivity: real against complex Mamba", "", *head]
+        variants: dict[Variant, list[Record]] = {}
+        for record in records:
+            variants.setdefault(Variant.of(record), []).append(record)
         for number, (variant, runs) in enumerate(sorted(variants.items())):
-            done = [run for run in runs if run.done]
-            text += ["", f"== {variant.text} =="]
-            page += ["", f"## {variant.text[0].upper()}{variant.text[1:]}"]
-            if not done:
-                text.append("no run is done yet")
-                continue
-            for table in (ranges(done), seeds(done), *lengths(done)):
-                text += ["", table.text()]
-                page += ["", table.markdown()]
             name = f"curves-{variant.task}{f'-{number}' if len(variants) > 1 else ''}.png"
-            with style.style():
-                style.save(curves(done), out / name)
-            page += ["", f"![Held-out accuracy over training]({name})"]
+            _section(variant, [run for run in runs if run.done], out / name, text, page)
         atomic_write(out / "selectivity.csv", summary(records).csv().encode())
         atomic_write(out / "selectivity.md", ("\n".join(page) + "\n").encode())
-    except OSError as error:
-        raise UserError(
-            f"{out}: the report cannot be written ({error.strerror}); free space or choose another folder"
-        ) from None
     return "\n".join([*text, "", f"Tables and figures: {out}"])
+
+
+def _section(variant: Variant, done: list[Record], picture: Path, text: list[str], page: list[str]) -> None:
+    """Adds a variant's tables to `text` and `page` and draws its curves."""
+    text += ["", f"== {variant.text} =="]
+    page += ["", f"## {variant.text[0].upper()}{variant.text[1:]}"]
+    if not done:
+        text.append("no run is done yet")
+        return
+    for table in (ranges(done), seeds(done), *lengths(done)):
+        text += ["", table.text()]
+        page += ["", table.markdown()]
+    with style.style():
+        style.save(curves(done), picture)
+    page += ["", f"![Held-out accuracy over training]({picture.name})"]
 
 
 def selective(record: Record) -> str:

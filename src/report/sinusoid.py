@@ -1,6 +1,5 @@
 """The report of the sinusoid regression (P1 = arXiv 2310.01698, Section 3.4, Fig. 2, Appendix G): a table and one figure."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,10 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from src.errors import UserError
 from src.linalg.legs_transfer import pole_frequencies
 from src.report import style
-from src.report.collect import Record, collect, failures, progress
+from src.report.collect import Record, failures, gathered, progress
 from src.report.seeds import grouped, mean_of, setting
 from src.report.tables import Table
 from src.tracking.files import atomic_write
@@ -30,15 +28,9 @@ def report(folders: Sequence[Path] | Path) -> str:
     Raises:
         UserError: no such runs there, or a folder that cannot be written to.
     """
-    folders = [Path(folders)] if isinstance(folders, (str, Path)) else [Path(folder) for folder in folders]
-    records = collect(folders, PREFIX)
-    out = Path(os.path.commonpath([folder.resolve() for folder in folders])) / "report"
-    text = ["Sinusoid regression", progress(records) + ".", *failures(records)]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with gathered(folders, PREFIX) as (records, out):
+        text = ["Sinusoid regression", progress(records) + ".", *failures(records)]
         return _write(out, text, [record for record in records if record.done])
-    except OSError as error:
-        raise UserError(f"{out}: the report cannot be written ({error.strerror})") from None
 
 
 def _write(out: Path, text: list[str], done: list[Record]) -> str:

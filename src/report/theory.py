@@ -1,11 +1,9 @@
 """The report of the theory experiment (P2 = arXiv 2410.14067, Section 4.1): tables, bounds and figures of one or both fields."""
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from src.errors import UserError
-from src.report.collect import Record, collect, failures, progress
+from src.report.collect import Record, failures, gathered, progress
 from src.report.tables import Table, summary
 from src.report.theory_figures import figures
 from src.report.theory_tables import Variant, bounds, errors, only
@@ -28,17 +26,10 @@ def report(folders: Sequence[Path] | Path, *, title_note: str = "", expected: in
     Raises:
         UserError: no theory runs there, a damaged run folder, or a folder that cannot be written to.
     """
-    folders = [Path(folders)] if isinstance(folders, (str, Path)) else [Path(folder) for folder in folders]
-    records = collect(folders, PREFIX)
-    variants = _by_variant(records)
-    out = Path(os.path.commonpath([folder.resolve() for folder in folders])) / "report"
-    head = [title_note] if title_note else []
-    head += [progress(records, expected) + ".", *failures(records)]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        return _write(out, variants, head, records)
-    except OSError as error:
-        raise UserError(f"{out}: the report cannot be written ({error.strerror})") from None
+    with gathered(folders, PREFIX) as (records, out):
+        head = [title_note] if title_note else []
+        head += [progress(records, expected) + ".", *failures(records)]
+        return _write(out, _by_variant(records), head, records)
 
 
 def _by_variant(records: Iterable[Record]) -> dict[Variant, list[Record]]:

@@ -1,6 +1,5 @@
 """The report of `train.py`: learning curves of a run or of several, and a table of their results beside what is published."""
 
-import os
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,9 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from src.errors import UserError
 from src.report import style
-from src.report.collect import Record, collect, failures, progress
+from src.report.collect import Record, failures, gathered, progress
 from src.report.tables import Table, summary
 from src.sweep import RunFolder
 from src.tracking.files import atomic_write
@@ -114,21 +112,15 @@ def report(folders: Sequence[Path] | Path) -> str:
     Raises:
         UserError: no runs of `train.py` there, or a folder that cannot be written to.
     """
-    folders = [Path(folders)] if isinstance(folders, (str, Path)) else [Path(folder) for folder in folders]
-    records = collect(folders, PREFIX)
-    out = Path(os.path.commonpath([folder.resolve() for folder in folders])) / "report"
-    results = table(record.folder for record in records if record.done)
-    head = [f"{progress(records)}.", *failures(records)]
-    page = ["# Training runs", "", *head, "", results.markdown()]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with gathered(folders, PREFIX) as (records, out):
+        results = table(record.folder for record in records if record.done)
+        head = [f"{progress(records)}.", *failures(records)]
+        page = ["# Training runs", "", *head, "", results.markdown()]
         for name, path in _figures(records, out).items():
             page += ["", f"![{name}]({path.name})"]
         atomic_write(out / "train.md", ("\n".join(page) + "\n").encode())
         atomic_write(out / "train.csv", results.csv().encode())
         atomic_write(out / "train-summary.csv", summary(records).csv().encode())
-    except OSError as error:
-        raise UserError(f"{out}: the report cannot be written ({error.strerror})") from None
     return "\n".join(["Training runs", *head, "", results.text(), "", f"Tables and figures: {out}"])
 
 

@@ -2,7 +2,8 @@
 
 Embedding, residual Mamba blocks with RMS norm before each and after the last, and the embedding again as the output
 map. The paper does not say whether the embedding is trained; the published code keeps it frozen at random. Here it is
-trained by default, as in the language model that the paper builds on, and starts, like the published one, at N(0, 1).
+trained by default, as in the language model that the paper builds on, and starts at N(0, 1) as in both. Tied, that
+start has a loss of about 60; `embedding_std` 0.02 starts at chance and learns in far fewer steps.
 """
 
 from dataclasses import dataclass, replace

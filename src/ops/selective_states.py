@@ -72,6 +72,7 @@ def real_states(w, u, S, B, a, now, h):
 
 @jit
 def complex_states(w, u, S, V, Br, Bi, ar, ai, nr, ni, hr, hi):
+    """As `real_states`, with real and imaginary parts as planes."""
     T = w.shape[0]
     for t in range(T):
         for d in range(w.shape[1]):
@@ -104,6 +105,7 @@ def real_adjoint(order, dy, C, a, carry, G):
 
 @jit
 def complex_adjoint(order, dy, Cr, Ci, ar, ai, kr, ki, Gr, Gi):
+    """As `real_adjoint`: the real part of conj(a) G and its imaginary part."""
     for s in range(dy.shape[0]):
         t = order[s]
         for d in range(dy.shape[1]):
@@ -119,6 +121,7 @@ def complex_adjoint(order, dy, Cr, Ci, ar, ai, kr, ki, Gr, Gi):
 
 @jit
 def real_gradients(w, A, B, K, h, G, dA, dw, du):
+    """Adds q w to dA (W,), A q to dw and B G to du (T, W), where q = h K."""
     for t in range(w.shape[0]):
         for d in range(w.shape[1]):
             b = _weight(B, t, d)
@@ -130,6 +133,7 @@ def real_gradients(w, A, B, K, h, G, dA, dw, du):
 
 @jit
 def complex_gradients(w, Ar, Ai, Br, Bi, Kr, Ki, hr, hi, Gr, Gi, dAr, dAi, dw, du):
+    """As `real_gradients` for q = conj(h) K; the steps are real, so dw and du are real parts."""
     for t in range(w.shape[0]):
         for d in range(w.shape[1]):
             br, bi = _weight(Br, t, d), _weight(Bi, t, d)

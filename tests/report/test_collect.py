@@ -2,9 +2,9 @@
 
 import pytest
 
-from runs import STEPS, write_run
 from src.errors import UserError
 from src.report.collect import collect, experiments, failures, progress
+from tests.report.runs import STEPS, write_run
 
 
 def test_an_experiment_or_the_folder_above_it(tmp_path):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from runs import write_run
 from src.errors import UserError
 from src.report.__main__ import main
 from src.report.collect import collect
@@ -17,6 +16,7 @@ from src.report.theory_tables import MEASURES, best, bounds, corollary_of, error
 from src.sweep import Run
 from src.theory.bounds import theorem2
 from src.theory.targets import target
+from tests.report.runs import write_run
 
 
 @pytest.fixture(scope="module")

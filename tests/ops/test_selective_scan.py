@@ -2,13 +2,13 @@
 
 from itertools import product
 
+import numba
 import numpy as np
 import pytest
 import torch
 
 from src.ops import selective_loops
 from src.ops.elementary import exp2, exp_pi_i, log1p_unit
-from src.ops.jit import jit
 from src.ops.selective_scan import BACKENDS, backend_for, selective_scan
 
 FAST = [name for name in BACKENDS if name != "reference"]
@@ -259,7 +259,7 @@ def test_the_choice_is_announced_once(capsys):
     assert capsys.readouterr().err == "selective scan on cpu: compiled\n"
 
 
-@jit
+@numba.njit
 def elementary(y, v, e, out):
     for i in range(y.size):
         out[0, i] = exp2(y[i])

@@ -18,7 +18,6 @@ from src.experiments.ptd_options import (
     CONFIGS,
     KEPT,
     add_published_arguments,
-    add_shared_arguments,
     content_hash,
     settings,
 )
@@ -26,7 +25,7 @@ from src.experiments.ptd_training import ClassifierConfig, build_model, evaluati
 from src.linalg.ptd import Perturbation, Spec, random_perturbation, solve_cached
 from src.report import ablation as report
 from src.sweep import Control, Run, RunFolder
-from src.sweep.cli import SuggestingParser
+from src.sweep.cli import SuggestingParser, add_common_arguments
 from src.sweep.script import run_script
 
 EXPERIMENT = report.PREFIX
@@ -159,7 +158,7 @@ def _parser(defaults: dict[str, Any]) -> SuggestingParser:
         choices=("ours", "published"),
         help="ours: cond(V) + delta ||E||; published: cond(V)^2 + delta ||E||_F (default: ours)",
     )
-    add_shared_arguments(parser, "ablation")
+    add_common_arguments(parser, project_name="ablation")
     return parser
 
 

@@ -12,23 +12,30 @@ from src.experiments.ptd_models import MODELS
 from src.experiments.ptd_training import DATASETS
 from src.linalg.ptd import Perturbation, named_perturbation
 from src.linalg.ptd.named import DATA
-from src.sweep.cli import SuggestingParser, add_common_arguments
+from src.sweep.cli import SuggestingParser
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+NUMBERS = (
+    ("lr", float, "learning rate; A, dt and C have their own in the YAML file"),
+    ("weight_decay", float, "AdamW's weight decay"),
+    ("epochs", int, "passes over the training set"),
+    ("batch_size", int, "sequences a step"),
+    ("n_layers", int, "SSM layers"),
+    ("d_model", int, "channels"),
+    ("dropout", float, "dropout"),
+)
+KEPT = (
+    *(name for name, _, _ in NUMBERS),
+    "dataset",
+    "grayscale",
+    "prenorm",
+    "n",
+)  # options that are keys of the YAML files
 
 
 def add_published_arguments(parser: SuggestingParser, defaults: Mapping[str, Any]) -> None:
     """Adds the options of the published scripts; what is not given stays as in the YAML file (`defaults`)."""
-    numbers = (
-        ("lr", float, "learning rate of all but A and dt"),
-        ("weight_decay", float, "AdamW's weight decay"),
-        ("epochs", int, "passes over the training set"),
-        ("batch_size", int, "sequences a step"),
-        ("n_layers", int, "SSM layers"),
-        ("d_model", int, "channels"),
-        ("dropout", float, "dropout"),
-    )
-    for name, kind, text in numbers:
+    for name, kind, text in NUMBERS:
         parser.add_argument(
             f"--{name}", type=kind, metavar="X" if kind is float else "N", help=f"{text} (default: {defaults[name]})"
         )
@@ -52,15 +59,6 @@ def add_published_arguments(parser: SuggestingParser, defaults: Mapping[str, Any
         metavar="KEY=VALUE",
         help="any other key of the YAML file, such as train_size=10000",
     )
-
-
-PUBLISHED = ("lr", "weight_decay", "epochs", "batch_size", "n_layers", "d_model", "dropout", "dataset", "grayscale")
-KEPT = (*PUBLISHED, "prenorm", "n")
-
-
-def add_shared_arguments(parser: SuggestingParser, project_name: str) -> None:
-    """Adds the options of every sweep script."""
-    add_common_arguments(parser, seeds="3", project_name=project_name)
 
 
 def settings(args: argparse.Namespace, where: Path, options: Sequence[str]) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from src.experiments.ptd_options import (
     CONFIGS,
     KEPT,
     add_published_arguments,
-    add_shared_arguments,
     checked_perturbation,
     content_hash,
     find_perturbation,
@@ -33,7 +32,7 @@ from src.experiments.robustness_probes import GROUPS, Probe, input_steps, probes
 from src.linalg.legs_transfer import last_spike
 from src.report import robustness as report
 from src.sweep import Control, Interrupted, Run, RunFolder
-from src.sweep.cli import SuggestingParser
+from src.sweep.cli import SuggestingParser, add_common_arguments
 from src.sweep.script import run_script
 from src.tasks.noise import FourierMode, injected
 
@@ -186,7 +185,7 @@ def _parser(defaults: dict[str, Any]) -> SuggestingParser:
         metavar="LIST",
         help=f"probes after the last epoch: all, none, or some of {', '.join(GROUPS)} (default: all)",
     )
-    add_shared_arguments(parser, "robustness")
+    add_common_arguments(parser, project_name="robustness")
     return parser
 
 

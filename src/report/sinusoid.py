@@ -90,7 +90,9 @@ def figure(runs: list[Record]) -> Figure:
                 axis.axvline(pole, color=style.COMPLEX, linewidth=0.8, linestyle=(0, (1, 2)), zorder=0)
         axis.set_xlabel("true frequency $s$")
     line[1].set_yscale("symlog", linthresh=2)  # linear around the truth, logarithmic where S4D is far off
-    line[1].set_yticks(*_ticks(np.concatenate([run.arrays["predicted_A"] for run in runs])))
+    values = np.concatenate([run.arrays["predicted_A"] for run in runs])
+    line[1].set_yticks(*_ticks(values))
+    line[1].set_ylim(bottom=min(0.0, 1.1 * values.min()))
     line[0].set_ylabel("predicted frequency")
     line[1].set_ylabel("predicted amplitude (true: 1)")
     keys = [Line2D([], [], color=COLORS[model], label=NAMES[model]) for model in _by_model(runs)]

@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from src.report import style
 from src.report.collect import Record, failures, gathered, progress
-from src.report.seeds import describe, grouped, mean_of, setting
+from src.report.seeds import describe, grouped, mean_of, setting, slugs
 from src.report.tables import Table
 from src.tracking.files import atomic_write
 
@@ -53,14 +53,14 @@ def _write(out: Path, head: list[str], done: list[Record]) -> str:
     text, page, rows = ["Ablation", *head], ["# Ablation: the size of the perturbation"], []
     page += [part for line in head for part in ("", line)]
     settings = grouped(done, lambda record: setting(record.config, COMPARED))
-    for number, runs in enumerate(settings.values(), 1):
+    endings = slugs(runs[0].config for runs in settings.values())
+    for runs, ending in zip(settings.values(), endings, strict=True):
         name, table = describe(runs[0].config), accuracies(runs)
         text += ["", name, "", table.text()]
         page += ["", f"## {name}", "", table.markdown()]
         rows += [[name, *row] for row in table.rows]
         if any(run.config["perturbation"] for run in runs):
-            suffix = f"-{runs[0].config['dataset']}" + (f"-{number}" if len(settings) > 1 else "")
-            path = out / f"ablation{suffix}.png"
+            path = out / f"ablation{ending}.png"
             with style.style():
                 style.save(figure(runs), path)
             page += ["", f"![{path.stem}]({path.name})", "", CAPTION]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from src.report.collect import Record, failures, gathered, progress
 from src.report.robustness_figures import figures
-from src.report.seeds import describe, grouped, mean_of, setting
+from src.report.seeds import describe, grouped, mean_of, setting, slugs
 from src.report.tables import Table
 from src.tracking.files import atomic_write
 
@@ -36,15 +36,15 @@ def _write(out: Path, head: list[str], done: list[Record]) -> str:
     )
     rows, probe_rows = [], []
     settings = grouped(sorted(done, key=_order), lambda record: setting(record.config, COMPARED))
-    for number, runs in enumerate(settings.values(), 1):
+    endings = slugs(runs[0].config for runs in settings.values())
+    for runs, ending in zip(settings.values(), endings, strict=True):
         name = describe(runs[0].config)
         table = accuracies(runs)
         text += ["", name, "", table.text()]
         page += ["", f"## {name}", "", table.markdown()]
         rows += [[name, *row] for row in table.rows]
         probe_rows += [[name, *row] for row in probes(runs).rows]
-        suffix = f"-{runs[0].config['dataset']}" + (f"-{number}" if len(settings) > 1 else "")
-        for path, caption in figures(_by_variant(runs), out, suffix).items():
+        for path, caption in figures(_by_variant(runs), out, ending).items():
             page += ["", f"![{path.stem}]({path.name})", "", caption]
     atomic_write(out / "robustness.md", ("\n".join(page) + "\n").encode())
     atomic_write(out / "robustness.csv", Table(["setting", *_COLUMNS], rows).csv().encode())

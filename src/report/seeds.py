@@ -52,3 +52,11 @@ def describe(config: Mapping[str, Any]) -> str:
         f"{config['dataset']}{grey}: {config['n_layers']} layers, {config['d_model']} channels, n = {config['n']}, "
         f"{config['epochs']} epochs of {train} examples, tested on {test}"
     )
+
+
+def slugs(settings: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Returns an ending of file names for each setting: its data set, with a number where several settings share it."""
+    names = [config["dataset"] for config in settings]
+    return [
+        f"-{name}" + (f"-{names[: i + 1].count(name)}" if names.count(name) > 1 else "") for i, name in enumerate(names)
+    ]

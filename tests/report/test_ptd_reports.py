@@ -9,7 +9,7 @@ from src.config import build, load_yaml
 from src.experiments.ablation import AblationConfig
 from src.experiments.robustness import CONFIGS, RobustnessConfig
 from src.report import ablation, robustness
-from src.report.seeds import mean_of
+from src.report.seeds import mean_of, slugs
 from src.sweep import Run, RunFolder
 
 
@@ -65,8 +65,13 @@ def test_robustness_compares_models_over_seeds(tmp_path):
     assert rows[1]["lost to noise"].startswith("0.000")
     assert len(read(tmp_path / "report" / "robustness-probes.csv")) == 7 * 7
     names = {path.name for path in (tmp_path / "report").glob("*.png")}
-    assert {"robustness-training-cifar10-1.png", "robustness-frequency-mnist-2.png"} <= names
+    assert {"robustness-training-cifar10.png", "robustness-frequency-mnist.png"} <= names
     assert len(names) == 6
+
+
+def test_settings_of_one_data_set_are_numbered():
+    names = [{"dataset": name} for name in ("cifar10", "mnist", "cifar10")]
+    assert slugs(names) == ["-cifar10-1", "-mnist", "-cifar10-2"]
 
 
 def test_two_perturbations_of_one_model_are_two_rows(tmp_path):

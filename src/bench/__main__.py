@@ -7,13 +7,14 @@ from pathlib import Path
 
 import torch
 
-from src.bench import kernels, theory, train
+from src.bench import kernels, scan, theory, train
 from src.bench.timing import Table, markdown
 from src.errors import UserError, did_you_mean, run_door
 
 BENCHES: dict[str, Callable[[bool], Iterable[Table]]] = {
     "theory": theory.tables,
     "kernels": kernels.tables,
+    "scan": scan.tables,
     "train": train.tables,
 }
 

@@ -111,7 +111,7 @@ def test_stopped_anywhere_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path,
 
 
 def test_killed_and_started_again_ends_as_if_nothing_had_happened(tmp_path):
-    words = [*SMALL, "trainer.save_steps=3", "trainer.max_epochs=6"]
+    words = [*SMALL, "trainer.save_steps=5", "trainer.max_epochs=3"]
     killed = script(*words, f"out={tmp_path / 'killed'}")
     while not list((tmp_path / "killed").glob("*/*/state.pt")) and killed.poll() is None:
         time.sleep(0.01)

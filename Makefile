@@ -19,7 +19,7 @@ theory: $(VENV)/.installed
 	$(BIN)/python -m src.report $(OUT)
 
 test: $(VENV)/.installed-dev lint
-	$(BIN)/python -m pytest -q $(TESTS)
+	$(BIN)/python -m pytest -q -n auto $(TESTS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -124,7 +124,6 @@ def _sweep(runs: list[Run], config: TrainConfig, args: Any) -> int:
         retry_failed=args.retry_failed,
         wandb=config.wandb.mode,
         wandb_project=config.wandb.project,
-        threads_per_worker=int(os.environ.get("OMP_NUM_THREADS") or 0) or None,
     )
     print(outcome.report(config.out))
     if outcome.done or outcome.skipped:

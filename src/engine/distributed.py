@@ -25,6 +25,7 @@ def process_group(device: torch.device) -> Iterator[None]:
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
+        dist.barrier()  # the first to leave would pull down connections that the others still use
     finally:
         gc.collect()  # DistributedDataParallel is part of reference cycles; outliving its group it aborts the process
         dist.destroy_process_group()

@@ -3,7 +3,8 @@
 Runs share a table only where everything but field, selectivity and seed is equal; each such variant has tables of its own.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,16 +62,32 @@ def report(folders: Sequence[Path] | Path, *, title_note: str = "", expected: in
             variants.setdefault(Variant.of(record), []).append(record)
         for number, (variant, runs) in enumerate(sorted(variants.items())):
             name = f"curves-{variant.task}{f'-{number}' if len(variants) > 1 else ''}.png"
-            _section(variant, [run for run in runs if run.done], out / name, text, page)
+            _section(
+                variant.text + difference(variant, variants), [run for run in runs if run.done], out / name, text, page
+            )
         atomic_write(out / "selectivity.csv", summary(records).csv().encode())
         atomic_write(out / "selectivity.md", ("\n".join(page) + "\n").encode())
     return "\n".join([*text, "", f"Tables and figures: {out}"])
 
 
-def _section(variant: Variant, done: list[Record], picture: Path, text: list[str], page: list[str]) -> None:
+def difference(variant: Variant, variants: Iterable[Variant]) -> str:
+    """Returns the keys that tell a variant from others of the same title, such as ", model.embedding_std=0.02"; else nothing."""
+    alike = [_flat(json.loads(other.config)) for other in variants if other.text == variant.text]
+    own = _flat(json.loads(variant.config))
+    return "".join(f", {key}={value}" for key, value in own.items() if any(other.get(key) != value for other in alike))
+
+
+def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _section(title: str, done: list[Record], picture: Path, text: list[str], page: list[str]) -> None:
     """Adds a variant's tables to `text` and `page` and draws its curves."""
-    text += ["", f"== {variant.text} =="]
-    page += ["", f"## {variant.text[0].upper()}{variant.text[1:]}"]
+    text += ["", f"== {title} =="]
+    page += ["", f"## {title[0].upper()}{title[1:]}"]
     if not done:
         text.append("no run is done yet")
         return

@@ -124,6 +124,14 @@ def test_a_short_delay_is_learned(tmp_path):
     assert result["test/sequence_accuracy"] > 0.5
 
 
+def test_variants_of_one_title_are_told_apart(tmp_path):
+    train(folder_of(tmp_path))
+    train(folder_of(tmp_path, **{"model.embedding_std": 0.02}))
+    text = report.report(tmp_path)
+    assert ", model.embedding_std=0.02 ==" in text
+    assert ", model.embedding_std=1 ==" in text
+
+
 def test_training_stops_at_the_loss_asked_for(tmp_path):
     assert train(folder_of(tmp_path, **{"train.stop_on_loss": 100.0})).result()["steps"] == 8
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from src.bench.timing import Table, machine, peak_bytes, seconds
 from src.models.mamba_lm import MambaConfig, MambaLM
-from src.ops.selective_scan import backend_for, selective_scan
+from src.ops.selective_scan import SELECTIVE_SCAN, selective_scan
 from src.tasks.tokens import Copy, InductionHead, TokenTask, token_loss
 
 BATCH, LENGTH, CHANNELS = 8, 384, 128
@@ -24,9 +24,9 @@ def tables(quick: bool = False) -> Iterator[Table]:
     """Measures and yields the tables; `quick` repeats less."""
     note = f"b={BATCH}, L={LENGTH}, D={CHANNELS}, float32, forward + backward; {machine()}."
     repeats = 3 if quick else 7
-    rows = [scan_row(field, backend, repeats) for field in FIELDS for backend in ("compiled", "chunked")]
+    rows = [scan_row(field, backend, repeats) for field in FIELDS for backend in ("compiled", "torch")]
     yield Table("Selective scan", note, rows)
-    note = f"2 layers, d_model 64, batch 8, Adam; scan: {backend_for(torch.device('cpu'))}; {machine()}."
+    note = f"2 layers, d_model 64, batch 8, Adam; scan: {SELECTIVE_SCAN.backend(torch.device('cpu'))}; {machine()}."
     steps = 10 if quick else 40
     yield Table("Training step of the selectivity model", note, [step_row(t, f, steps) for t in TASKS for f in FIELDS])
 

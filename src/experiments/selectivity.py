@@ -33,7 +33,7 @@ from src.engine.rng import seed_all
 from src.errors import UserError, did_you_mean
 from src.experiments.selectivity_config import DatasetConfig, SelectivityConfig, TrainConfig, from_flat, from_plain
 from src.models.mamba_lm import MambaConfig, MambaLM
-from src.ops.selective_scan import backend_for
+from src.ops.backend import chosen
 from src.report import selectivity as report
 from src.sweep import Control, Interrupted, Run, RunFolder
 from src.sweep.cli import SuggestingParser, add_common_arguments
@@ -91,7 +91,7 @@ def work(folders: list[RunFolder], control: Control) -> None:
             "steps": result.steps,
             "trainable_parameters": model.trainable_parameters(),
             "chance": task.chance,
-            "backend": config.model.backend or backend_for(device),
+            "backends": chosen() | ({"selective scan": config.model.backend} if config.model.backend else {}),
             "extrapolation": {str(length): _at_length(model, config, length, device) for length in config.lengths},
         }
     )

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 
-def full_precision(x: Tensor) -> AbstractContextManager:
-    """Returns a context in which autocast is off on the device of `x`."""
-    device = x.device.type
+def full_precision(where: Tensor | torch.device) -> AbstractContextManager:
+    """Returns a context in which autocast is off on a device, or on that of a tensor."""
+    device = (where if isinstance(where, torch.device) else where.device).type
     return torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext()
 
 

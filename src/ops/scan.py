@@ -6,8 +6,8 @@ values need the conjugates:
     g_t = (dloss/dh_t)_direct + conj(a_{t+1}) g_{t+1},
     da_t = g_t conj(h_{t-1}),    db_t = g_t,    dh0 = conj(a_1) g_1.
 
-Three ways to compute it, one answer. `reference` is the definition. `numba` (CPU) runs through time once, all states
-of a row at a time. `chunked` (any device, plain torch) cuts time into S chunks of T ~ sqrt(L) steps, runs all chunks at
+Three ways to compute it, one answer. `reference` is the definition. `compiled` (CPU) runs through time once, all states
+of a row at a time. `torch` (any device) cuts time into S chunks of T ~ sqrt(L) steps, runs all chunks at
 once from zero and then adds what enters each chunk: T + S short steps. Nothing divides by a product of a, so vanishing
 products are as exact as any other. The sequence h is the output, so O(B L N) memory is needed anyway; the backward
 pass stores nothing else of that size.
@@ -17,12 +17,14 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from src.ops.backend import Operation, values_and_gradients
 from src.ops.jit import jit
 
 _ONE_THREAD = 1 << 18  # below this many elements a second thread costs more than it saves
@@ -38,7 +40,7 @@ def scan(a: Tensor, b: Tensor, h0: Tensor | None = None, reverse: bool = False, 
         h0: (..., N), the state before the first step; zero when None.
         reverse: run from the end, h_t = a_t h_{t+1} + b_t; h0 then stands behind the last step and the last state is
             h[..., 0, :].
-        backend: a name in `BACKENDS`, or "reference"; None takes numba on a CPU and chunked elsewhere.
+        backend: a form of `SCAN`; None is the one that `src.ops.backend` chooses for the device.
 
     Returns:
         h: (..., L, N) in the common dtype of the arguments, float32 or more.
@@ -51,12 +53,7 @@ def scan(a: Tensor, b: Tensor, h0: Tensor | None = None, reverse: bool = False, 
         dtype = dtype if tensor is None else torch.promote_types(dtype, tensor.dtype)
     a, b, h0 = _rows(a.to(dtype), b.to(dtype), h0 if h0 is None else h0.to(dtype))
     shape, b = b.shape, b.reshape(-1, *b.shape[-2:])
-    if backend == "reference":
-        return scan_reference(a, b, h0, reverse).reshape(shape)
-    backend = backend or ("numba" if b.device.type == "cpu" else "chunked")
-    if backend not in BACKENDS:
-        raise ValueError(f"unknown scan backend {backend!r}, expected 'reference' or one of {sorted(BACKENDS)}")
-    return _Scan.apply(a, b, h0, reverse, backend).reshape(shape)
+    return SCAN.on(b.device, backend)(a, b, h0, reverse).reshape(shape)
 
 
 def scan_reference(a: Tensor, b: Tensor, h0: Tensor, reverse: bool = False) -> Tensor:
@@ -87,18 +84,18 @@ def _rows(a: Tensor, b: Tensor, h0: Tensor | None) -> tuple[Tensor, Tensor, Tens
 
 class _Scan(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, a: Tensor, b: Tensor, h0: Tensor, reverse: bool, backend: str) -> Tensor:
+    def forward(ctx, a: Tensor, b: Tensor, h0: Tensor, reverse: bool, form: "Form") -> Tensor:
         a, b, h0 = (x.resolve_conj().contiguous() for x in (a, b, h0))
-        h = BACKENDS[backend][0](a, b, h0, reverse)
+        h = form.forward(a, b, h0, reverse)
         ctx.save_for_backward(a, h0, h)
-        ctx.reverse, ctx.backend = reverse, backend
+        ctx.reverse, ctx.form = reverse, form
         return h
 
     @staticmethod
     @once_differentiable
     def backward(ctx, dh: Tensor) -> tuple[Tensor | None, ...]:
         a, h0, h = ctx.saved_tensors
-        da, db, dh0 = BACKENDS[ctx.backend][1](a, h0, h, dh.resolve_conj().contiguous(), ctx.reverse)
+        da, db, dh0 = ctx.form.backward(a, h0, h, dh.resolve_conj().contiguous(), ctx.reverse)
         return da.sum_to_size(a.shape), db, dh0, None, None
 
 
@@ -202,9 +199,36 @@ def _chunked_backward(a: Tensor, h0: Tensor, h: Tensor, dh: Tensor, reverse: boo
     return db * previous.conj(), db, (a[:, first].conj() * db[:, first]).resolve_conj()
 
 
-Forward = Callable[[Tensor, Tensor, Tensor, bool], Tensor]
-Backward = Callable[[Tensor, Tensor, Tensor, Tensor, bool], tuple[Tensor, Tensor, Tensor]]
-BACKENDS: dict[str, tuple[Forward, Backward]] = {
-    "numba": (_numba_forward, _numba_backward),
-    "chunked": (_chunked_forward, _chunked_backward),
-}
+class Form(NamedTuple):
+    """The recurrence and its adjoint on contiguous arrays; `reverse` is the direction of the recurrence in both."""
+
+    forward: Callable[[Tensor, Tensor, Tensor, bool], Tensor]  # a, b, h0 to h
+    backward: Callable[
+        [Tensor, Tensor, Tensor, Tensor, bool], tuple[Tensor, Tensor, Tensor]
+    ]  # a, h0, h, dh to da, db, dh0
+
+    def __call__(self, a: Tensor, b: Tensor, h0: Tensor, reverse: bool = False) -> Tensor:
+        return _Scan.apply(a, b, h0, reverse, self)
+
+
+def _probe(form: Callable[..., Tensor], device: torch.device) -> list[Tensor]:
+    """Complex, both directions, a that depends on time and a that does not."""
+    results = []
+    for steps, reverse in ((37, False), (1, True)):
+        generator = torch.Generator().manual_seed(0)
+        draw = lambda *shape, generator=generator: torch.randn(*shape, generator=generator, dtype=torch.complex64)
+        a = draw(2, steps, 5)
+        leaves = [x.to(device).requires_grad_() for x in (a / (1 + a.abs()), draw(2, 37, 5), draw(2, 5))]
+        results += values_and_gradients(lambda *x, reverse=reverse: form(*x, reverse), leaves)
+    return results
+
+
+SCAN = Operation(
+    "scan",
+    {
+        "reference": scan_reference,
+        "torch": Form(_chunked_forward, _chunked_backward),
+        "compiled": Form(_numba_forward, _numba_backward),
+    },
+    _probe,
+)

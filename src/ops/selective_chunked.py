@@ -31,5 +31,5 @@ def chunked(arguments: ScanArguments) -> tuple[Tensor, Tensor]:
 def _chunk(x: Tensor, dt: Tensor, A: Tensor, B: Tensor, C: Tensor, h0: Tensor) -> tuple[Tensor, Tensor]:
     a, drive = discrete(dt, x, A, B)
     a = a if a.ndim == 4 else a.expand(1, 1, *a.shape)
-    h = scan(a.flatten(2), drive.flatten(2), h0.flatten(1), backend="chunked").view(drive.shape)
+    h = scan(a.flatten(2), drive.flatten(2), h0.flatten(1), backend="torch").view(drive.shape)
     return read_out(h, C), h[:, -1]

@@ -7,27 +7,20 @@ Section 5 and Appendix F.3) compares real A, B, C with complex ones and lets eac
 (selective) or not (constant, one for each channel).
 
 Three ways to compute it, one answer: `reference` is the definition, `compiled` (CPU) fuses it all in one pass over
-cache-sized blocks and stores only every 16th state, `chunked` (any device, plain torch) materialises the states of
-one short chunk at a time. No path divides by a product of decays. Memory is O(b L D) in all but the reference.
+cache-sized blocks and stores only every 16th state, `torch` (any device) materialises the states of one short chunk at
+a time. No path divides by a product of decays. Memory is O(b L D) in all but the reference.
 """
 
-import sys
 from collections.abc import Callable
-from functools import cache
 
 import torch
 from torch import Tensor
 
+from src.ops.backend import Operation, values_and_gradients
 from src.ops.precision import full_precision
 from src.ops.selective_chunked import chunked
 from src.ops.selective_compiled import compiled
 from src.ops.selective_reference import ScanArguments, reference
-
-BACKENDS: dict[str, Callable[[ScanArguments], tuple[Tensor, Tensor]]] = {
-    "reference": reference,
-    "compiled": compiled,
-    "chunked": chunked,
-}
 
 
 def selective_scan(
@@ -56,28 +49,18 @@ def selective_scan(
         dt_bias: (D,), added to dt before `softplus`, or None.
         softplus: whether dt passes through softplus.
         h0: (b, D, N) state before the first step, zero when None.
-        backend: a name in `BACKENDS`; None is `backend_for(x.device)`.
+        backend: a form of `SELECTIVE_SCAN`; None is the one that `src.ops.backend` chooses for the device.
 
     Half precision is computed, and returned, in float32.
 
     Raises:
         ValueError: shapes that do not fit, or an unknown backend.
     """
-    name = backend or backend_for(x.device)
-    if name not in BACKENDS:
-        raise ValueError(f"unknown selective_scan backend {name!r}, expected one of {sorted(BACKENDS)}")
+    form = SELECTIVE_SCAN.on(x.device, backend)
     with full_precision(x):
         arguments = _arguments(x, dt, A, B, C, D, z, dt_bias, softplus, h0)
-        out, state = BACKENDS[name](arguments)
+        out, state = form(arguments)
     return (out, state) if return_state else out
-
-
-@cache
-def backend_for(device: torch.device) -> str:
-    """The backend that a device gets; announced on stderr when it is first asked for."""
-    name = "compiled" if device.type == "cpu" else "chunked"
-    print(f"selective scan on {device}: {name}", file=sys.stderr)
-    return name
 
 
 def _arguments(x, dt, A, B, C, D, z, dt_bias, softplus, h0) -> ScanArguments:
@@ -106,3 +89,33 @@ def _arguments(x, dt, A, B, C, D, z, dt_bias, softplus, h0) -> ScanArguments:
             expected = " or ".join(map(str, shapes)) or "(b, L, D) with L >= 1"
             raise ValueError(f"selective_scan: {name} has shape {tuple(tensor.shape)}, expected {expected}")
     return ScanArguments(x, dt, A, B, C, D, z, dt_bias, softplus, h0)
+
+
+def _probe(form: Callable[[ScanArguments], tuple[Tensor, Tensor]], device: torch.device) -> list[Tensor]:
+    """A small complex problem and a small real one, all parts selective and none."""
+    results = []
+    for dtype, selective in ((torch.complex64, True), (torch.float32, False)):
+        generator = torch.Generator().manual_seed(0)
+        draw = lambda *shape, dtype=torch.float32, generator=generator: torch.randn(
+            *shape, generator=generator, dtype=dtype
+        )
+        b, L, D, N = 2, 37, 5, 3
+        A = -torch.rand(D, N, generator=generator) + (1j * draw(D, N) if dtype.is_complex else 0)
+        dt, shape = (draw(b, L, D), (b, L, N)) if selective else (draw(D), (D, N))
+        tensors = [
+            draw(b, L, D),
+            dt,
+            A,
+            draw(*shape, dtype=dtype),
+            draw(*shape, dtype=dtype),
+            draw(D),
+            draw(b, L, D),
+            draw(D),
+        ]
+        leaves = [tensor.to(device).requires_grad_() for tensor in (*tensors, draw(b, D, N, dtype=dtype))]
+        run = lambda *leaves: form(ScanArguments(*leaves[:8], softplus=True, h0=leaves[8]))
+        results += values_and_gradients(run, leaves)
+    return results
+
+
+SELECTIVE_SCAN = Operation("selective scan", {"reference": reference, "torch": chunked, "compiled": compiled}, _probe)

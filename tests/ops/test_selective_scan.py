@@ -9,9 +9,9 @@ import torch
 
 from src.ops import selective_loops
 from src.ops.elementary import exp2, exp_pi_i, log1p_unit
-from src.ops.selective_scan import BACKENDS, backend_for, selective_scan
+from src.ops.selective_scan import SELECTIVE_SCAN, selective_scan
 
-FAST = [name for name in BACKENDS if name != "reference"]
+FAST = [name for name in SELECTIVE_SCAN.forms if name != "reference"]
 LENGTHS = [1, 2, 3, 63, 64, 65, 1000]
 MIXES = list(product([True, False], repeat=3))  # is B, C, dt selective
 NAMES = ("x", "dt", "A", "B", "C", "D", "z", "dt_bias", "h0")
@@ -79,11 +79,11 @@ def test_slow_decay(backend, complex_field):
     assert_equal(values_and_gradients(case, backend), values_and_gradients(case, "reference"), 1e-11)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", SELECTIVE_SCAN.forms)
 @pytest.mark.parametrize("complex_field", [False, True])
 @pytest.mark.parametrize("mix", MIXES)
 def test_gradcheck(backend, complex_field, mix):
-    """Two chunk borders of the compiled path at L = 65, one of the chunked path."""
+    """Two chunk borders of the compiled path at L = 65, one of the torch path."""
     case = problem(65 if mix == (True, True, True) else 3, complex_field, mix, b=1, D=2, N=1, slow=True)
     scan = lambda *arguments: selective_scan(
         **dict(zip(NAMES, arguments, strict=True)), softplus=True, return_state=True, backend=backend
@@ -143,7 +143,7 @@ def test_vanishing_decay(backend, complex_field):
         assert (got[name] - value).abs().max() <= 1e-4 * value.abs().max(), name
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", SELECTIVE_SCAN.forms)
 @pytest.mark.parametrize("complex_field", [False, True])
 def test_chunks_with_state_equal_the_whole(backend, complex_field):
     case = problem(50, complex_field)
@@ -157,7 +157,7 @@ def test_chunks_with_state_equal_the_whole(backend, complex_field):
     torch.testing.assert_close(h, last)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", SELECTIVE_SCAN.forms)
 def test_a_complex_scan_with_real_values_is_the_real_one(backend):
     case = problem(30)
     field = {name: t.to(torch.complex128) if name in "ABC" or name == "h0" else t for name, t in case.items()}
@@ -169,7 +169,7 @@ def test_a_complex_scan_with_real_values_is_the_real_one(backend):
     assert state.imag.abs().max() == 0
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", SELECTIVE_SCAN.forms)
 def test_mixed_fields_and_precisions(backend):
     """Complex A with real B and C (P2, Appendix A), and float32 beside float64: all in the wider type."""
     case = problem(9, complex_field=True)
@@ -253,7 +253,7 @@ def test_unknown_backend_is_refused():
 
 
 def test_the_choice_is_announced_once(capsys):
-    backend_for.cache_clear()
+    SELECTIVE_SCAN._choices.clear()
     selective_scan(**problem(2))
     selective_scan(**problem(2))
     assert capsys.readouterr().err == "selective scan on cpu: compiled\n"

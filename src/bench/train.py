@@ -1,4 +1,7 @@
-"""Training throughput of every model on sequences of sequential CIFAR-10's shape: forward, backward and AdamW, samples a second."""
+"""Training throughput of every model on sequences of sequential CIFAR-10's shape: forward, backward and AdamW, samples a second.
+
+Measured with one thread (CPU time) and with more (wall-clock, so only an idle machine's figures mean something).
+"""
 
 from collections.abc import Callable, Iterator
 
@@ -49,24 +52,40 @@ def training_step(make_layer: Callable[[], nn.Module], L: int) -> Callable[[], N
 
 def rows(quick: bool = False) -> list[dict[str, str]]:
     """Measures every model and returns the table's rows."""
-    lengths = (1024,) if quick else (1024, 4096)
+    lengths, repeats = ((1024,), 3) if quick else ((1024, 4096), 5)
+    more = max(2, torch.get_num_threads())
     result = []
     for L in lengths:
-        time = seconds({name: training_step(make, L) for name, make in SSMS.items()}, 3 if quick else 5)
-        for name, value in time.items():
+        steps = {name: training_step(make, L) for name, make in SSMS.items()}
+        one, several = (_seconds(steps, repeats, threads) for threads in (1, more))
+        for name in SSMS:
             result.append(
                 {
                     "model": name,
                     "L": str(L),
-                    "ms a step": f"{1e3 * value:,.0f}",
-                    "samples/s": f"{BATCH / value:.1f}",
-                    "time steps/s": f"{BATCH * L / value:,.0f}",
+                    "ms a step": f"{1e3 * one[name]:,.0f}",
+                    "samples/s": f"{BATCH / one[name]:.1f}",
+                    "time steps/s": f"{BATCH * L / one[name]:,.0f}",
+                    f"samples/s, {more} threads": f"{BATCH / several[name]:.1f}",
                 }
             )
     return result
 
 
+def _seconds(steps: dict[str, Callable[[], None]], repeats: int, threads: int) -> dict[str, float]:
+    """Median seconds of a step of each model with so many threads of torch's."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return seconds(steps, repeats)
+    finally:
+        torch.set_num_threads(before)
+
+
 def tables(quick: bool = False) -> Iterator[Table]:
     """Measures and yields the table."""
-    note = f"{LAYERS} layers, H={H}, d_state={D_STATE}, batch {BATCH}, one direction, float32; forward, backward and AdamW; {machine()}."
+    note = (
+        f"{LAYERS} layers, H={H}, d_state={D_STATE}, batch {BATCH}, one direction, float32; forward, backward and AdamW; "
+        f"CPU time on one thread, wall-clock on more; {machine()}."
+    )
     yield Table("Training throughput", note, rows(quick))

@@ -3,6 +3,7 @@
 import argparse
 import os
 from pathlib import Path
+from typing import Any
 
 from src.dataloaders.generate.sheet import write_sheet
 from src.dataloaders.load import DATASETS, check_options, find_dataset, load
@@ -21,7 +22,8 @@ def main() -> int:
         return _list()
     names = list(DATASETS) if arguments.name == "all" else [_resolve(arguments)]
     if arguments.command == "check":
-        return max(_check(name, arguments.sheet, len(names) > 1) for name in names)
+        options = {} if arguments.level is None else {"level": arguments.level}
+        return max(_check(name, arguments.sheet, len(names) > 1, **options) for name in names)
     name = names[0]
     if arguments.generate:
         print(f"{name}: {generate(name, _plan(name, arguments), arguments.workers)}")
@@ -47,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet of an image set")
     for command in (prepare_, check):
         command.add_argument("--resolution", type=int, help="of pathfinder: 32, or 128 which is pathx")
+        command.add_argument(
+            "--level", help="of pathfinder and pathx: easy, intermediate or hard (default: hard, LRA's)"
+        )
     prepare_.add_argument(
         "--archive", type=Path, nargs="+", default=[], metavar="FILE", help="files that are already here"
     )
@@ -63,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _resolve(arguments: argparse.Namespace) -> str:
     find_dataset(arguments.name)
+    if arguments.level is not None and arguments.name not in ("pathfinder", "pathx"):
+        raise UserError(f"--level {arguments.level}: only pathfinder and pathx have levels")
     if arguments.resolution is None:
         return arguments.name
     if arguments.name not in ("pathfinder", "pathx") or arguments.resolution not in (32, 128):
@@ -70,19 +77,19 @@ def _resolve(arguments: argparse.Namespace) -> str:
     return "pathx" if arguments.resolution == 128 else "pathfinder"
 
 
-def _plan(name: str, arguments: argparse.Namespace) -> dict[str, int]:
+def _plan(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """The arguments of the generator's plan that the user gave."""
     if name == "listops":
         given = {"train": arguments.num, "val": arguments.num_eval, "test": arguments.num_eval}
     else:
         if arguments.num_eval is not None:
             raise UserError(f"--num-eval: only listops has sizes of its own; {name} is split 80 / 10 / 10 %")
-        given = {"num": arguments.num, "resolution": 128 if name == "pathx" else 32}
+        given = {"num": arguments.num, "resolution": 128 if name == "pathx" else 32, "level": arguments.level}
     return {key: value for key, value in {**given, "seed": arguments.seed}.items() if value is not None}
 
 
 def _refuse_generator_options(arguments: argparse.Namespace) -> None:
-    for option in ("num", "num_eval", "seed"):
+    for option in ("num", "num_eval", "seed", "level"):
         if getattr(arguments, option) is not None:
             raise UserError(f"--{option.replace('_', '-')} needs --generate")
 
@@ -100,13 +107,13 @@ def _list() -> int:
     return 0
 
 
-def _check(name: str, sheet: Path | None, skip_missing: bool) -> int:
+def _check(name: str, sheet: Path | None, skip_missing: bool, **options: Any) -> int:
     if skip_missing and not is_ready(name):
         print(f"{name}: not there")
         return 0
-    print(f"{name}: {find_dataset(name).check(check_options(name))}")
+    print(f"{name}: {find_dataset(name).check(check_options(name, **options))}")
     if sheet is not None:
-        write_sheet(load(name), sheet)
+        write_sheet(load(name, **options), sheet)
         print(f"{name}: {sheet}")
     return 0
 

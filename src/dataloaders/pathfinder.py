@@ -76,8 +76,8 @@ def find(options: Options) -> Path:
     name = "pathx" if options.resolution == 128 else NAME
     command = f"python -m src.dataloaders prepare {name}"
     how = f"run `{command} --archive lra_release.gz`"
-    if options.level == "hard" and options.resolution in (32, 128):
-        how += f" or `{command} --generate`"
+    if options.resolution in (32, 128):
+        how += f" or `{command} --generate{'' if options.level == 'hard' else f' --level {options.level}'}`"
     folder = find_folder(name, options.data_dir, (f"{NAME}/{size}", size), (f"{inner}/metadata",), how)
     if is_broken_copy(folder):
         raise UserError(f"{folder} is the broken copy of LRA's archive; use {folder.parent / 'lra_release' / size}")
@@ -95,7 +95,7 @@ def check(options: Options) -> str:
     samples, record, n, origin = read_metadata(folder), folder / RECORD, PER_LEVEL, "published size"
     if record.is_file():
         n, origin = json.loads(record.read_text(encoding="utf-8"))["num"], "as generated"
-    if len(samples) not in (n, n - (options.level == "easy")):
+    if len(samples) not in (n, n - (origin == "published size" and options.level == "easy")):
         raise UserError(f"{folder}: {len(samples):,} samples, expected {n:,}; prepare the set again")
     for shard in sorted({Path(sample.image).parent for sample in samples}):
         there = {path.name for path in (folder / shard).glob("*.png")}
@@ -123,7 +123,7 @@ def read_metadata(folder: Path) -> list[Sample]:
     Raises:
         UserError: no metadata, or a line that is none.
     """
-    samples = []
+    samples, generated = [], (folder / RECORD).is_file()
     for path in sorted((folder / "metadata").glob("*.npy"), key=lambda path: int(path.stem)):
         try:
             lines = path.read_text(encoding="ascii").splitlines()
@@ -133,7 +133,7 @@ def read_metadata(folder: Path) -> list[Sample]:
             if len(line) < 4 or line[3] not in ("0", "1"):
                 raise UserError(f"{path}: expected 'folder file number label ...', found {' '.join(line)[:80]!r}")
             image = f"{line[0]}/{line[1]}"
-            if f"{folder.parent.name}/{folder.name}/{image}" != EMPTY_IMAGE:
+            if generated or f"{folder.parent.name}/{folder.name}/{image}" != EMPTY_IMAGE:
                 samples.append(Sample(image, int(line[3])))
     if not samples:
         raise UserError(f"{folder / 'metadata'}: no samples; prepare the set again")

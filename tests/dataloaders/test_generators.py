@@ -13,9 +13,10 @@ from src.dataloaders import load
 from src.dataloaders.generate import contours, pathfinder
 from src.dataloaders.generate import listops as generator
 from src.dataloaders.generate.dashes import draw_dashes, draw_marker
-from src.dataloaders.generate.pathfinder_settings import SETTINGS
+from src.dataloaders.generate.pathfinder_settings import CONTOUR_LENGTHS, SETTINGS, settings_of
 from src.dataloaders.generate.sheet import write_sheet
 from src.dataloaders.listops import Options, check, evaluate, read
+from src.dataloaders.obtain.prepare import generate
 from src.errors import UserError
 
 
@@ -232,6 +233,28 @@ def test_pathfinder_classes_do_not_differ_in_ink(drawn):
     assert abs(ink[labels].mean() - ink[~labels].mean()) < 5 * error
 
 
+def test_pathfinder_levels_differ_in_their_contours():
+    """The published names of the folders say 9 and 14 dashes; the rest follows by LRA's formulas."""
+    assert {level: settings_of(32, level).contour_length for level in CONTOUR_LENGTHS} == {
+        "easy": 6,
+        "intermediate": 9,
+        "hard": 14,
+    }
+    assert [settings_of(32, level).distractor_length for level in CONTOUR_LENGTHS] == [2, 3, 4]
+    assert [settings_of(32, level).n_distractors for level in CONTOUR_LENGTHS] == [10, 6, 5]
+    assert settings_of(128).n_distractors == 8
+    ink = []
+    for level in CONTOUR_LENGTHS:
+        rules, (dashes,), marker = pathfinder._drawing(32, level)
+        assert (rules.contour_length, rules.n_distractors) == (
+            settings_of(32, level).contour_length,
+            settings_of(32, level).n_distractors,
+        )
+        images = [contours.draw_image(np.random.default_rng([5, i]), dashes, marker, rules)[0] for i in range(100)]
+        ink.append(np.mean([(image > 60).mean() for image in images]))
+    assert ink[0] < ink[1] < ink[2]  # 32, 36 and 48 dashes
+
+
 @pytest.mark.parametrize(("resolution", "margin"), [(32, 1), (128, 2), (128, 3)])
 def test_dashes(resolution, margin):
     settings = SETTINGS[resolution]
@@ -266,6 +289,19 @@ def test_path_x_contours_are_chains_of_separate_dashes():
     dashes_drawn = 2 * settings.contour_length + settings.n_distractors * settings.distractor_length
     assert 0.7 * dashes_drawn < n <= dashes_drawn  # a marker covers a dash, and a few touch
     assert abs(np.hypot(*(ends[0, 0] - ends[1, 0])) - settings.seed_distance) < 1
+
+
+def test_pathfinder_level_has_its_own_folder(tmp_path, monkeypatch):
+    """An image that is empty in the published easy set is not missing in a generated one."""
+    monkeypatch.setenv("DATA_PATH", str(tmp_path))
+    found = generate("pathfinder", {"num": 200, "level": "easy"}, workers=1)
+    assert found.startswith("200 images (as generated)")
+    assert (tmp_path / "pathfinder" / "pathfinder32" / "curv_baseline" / "samples.png").is_file()
+    assert len(load("pathfinder", level="easy").train) == 160
+    with pytest.raises(UserError, match="--generate --level intermediate"):
+        load("pathfinder", level="intermediate")
+    with pytest.raises(UserError, match="did you mean 'hard'"):
+        pathfinder.Plan(level="hart")
 
 
 def test_pathfinder_files_load_and_resume(tmp_path, monkeypatch):

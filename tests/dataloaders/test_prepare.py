@@ -452,6 +452,8 @@ def test_command_line(tmp_path):
     ("arguments", "message"),
     [
         ("prepare cifar --num 3", "--num needs --generate"),
+        ("prepare pathfinder --level easy", "--level needs --generate"),
+        ("check cifar --level easy", "only pathfinder and pathx have levels"),
         ("prepare cifar --generate", "makes listops, pathfinder, pathx only"),
         ("prepare cifar --resolution 32", "only pathfinder has one"),
         ("prepare pathfinder --generate --num-eval 3", "80 / 10 / 10"),

@@ -11,10 +11,10 @@ from PIL import Image
 
 from src.dataloaders.generate.contours import Rules, draw_image
 from src.dataloaders.generate.dashes import Dashes, draw_dashes, draw_marker
-from src.dataloaders.generate.pathfinder_settings import SETTINGS
+from src.dataloaders.generate.pathfinder_settings import CONTOUR_LENGTHS, SETTINGS, settings_of
 from src.dataloaders.generate.shards import open_record, run_shards, write_whole
 from src.dataloaders.pathfinder import PER_LEVEL
-from src.errors import UserError
+from src.errors import UserError, did_you_mean
 
 SHARD = 1000  # images of one folder, as in the archive
 
@@ -26,8 +26,11 @@ class Plan:
     resolution: int = 32
     seed: int = 0
     num: int = PER_LEVEL
+    level: str = "hard"
 
     def __post_init__(self):
+        if self.level not in CONTOUR_LENGTHS:
+            raise UserError(f"pathfinder: unknown level '{self.level}'{did_you_mean(self.level, CONTOUR_LENGTHS)}")
         if self.resolution not in SETTINGS:
             raise UserError(
                 f"pathfinder: can generate resolution {' or '.join(map(str, SETTINGS))}, not {self.resolution}"
@@ -37,15 +40,15 @@ class Plan:
 
 
 @cache
-def _drawing(resolution: int) -> tuple[Rules, list[Dashes], np.ndarray]:
-    settings = SETTINGS[resolution]
+def _drawing(resolution: int, level: str = "hard") -> tuple[Rules, list[Dashes], np.ndarray]:
+    settings = settings_of(resolution, level)
     rules = Rules(**{name: getattr(settings, name) for name in Rules._fields})
     return rules, [draw_dashes(settings, margin) for margin in settings.margins], draw_marker(settings)
 
 
 def example(plan: Plan, index: int) -> tuple[np.ndarray, int, int]:
     """Returns image number `index` (side, side) uint8, its label and the margin of its dashes."""
-    rules, dashes, marker = _drawing(plan.resolution)
+    rules, dashes, marker = _drawing(plan.resolution, plan.level)
     rng = np.random.default_rng([plan.seed, plan.resolution, index])
     choice = int(rng.integers(len(dashes)))
     image, label, _ = draw_image(rng, dashes[choice], marker, rules)
@@ -58,7 +61,11 @@ def generate(folder: Path, plan: Plan, workers: int) -> None:
     Raises:
         UserError: the folder holds another set.
     """
-    record = {"generator": "pathfinder", "format": 1, **asdict(plan), "settings": asdict(SETTINGS[plan.resolution])}
+    plain = {key: value for key, value in asdict(plan).items() if key != "level"}  # the contour's length says it
+    rules = _drawing(plan.resolution, plan.level)[0]
+    settings = asdict(settings_of(plan.resolution, plan.level)) | rules._asdict()
+    del settings["distractor_dashes"]
+    record = {"generator": "pathfinder", "format": 1, **plain, "settings": settings}
     open_record(folder, record)
     (folder / "metadata").mkdir(exist_ok=True)
     n_shards = -(-plan.num // SHARD)
@@ -74,7 +81,7 @@ def _write_shard(folder: Path, plan: Plan, shard: int) -> None:
 
 
 def _write_images(folder: Path, plan: Plan, shard: int) -> Iterator[str]:
-    settings = SETTINGS[plan.resolution]
+    settings = settings_of(plan.resolution, plan.level)
     for i in range(min(SHARD, plan.num - shard * SHARD)):
         image, label, margin = example(plan, shard * SHARD + i)
         png = io.BytesIO()

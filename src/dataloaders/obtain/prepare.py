@@ -10,7 +10,7 @@ from src.dataloaders.load import check_options, find_dataset
 from src.dataloaders.obtain.download import UnreachableError, fetch
 from src.dataloaders.obtain.recipes import LRA_URL, RECIPES, Recipe
 from src.dataloaders.obtain.unpack import by_pattern, unpack
-from src.dataloaders.pathfinder import is_broken_copy
+from src.dataloaders.pathfinder import LEVELS, is_broken_copy
 from src.dataloaders.root import data_root
 from src.errors import UserError
 
@@ -145,7 +145,7 @@ def generate(name: str, arguments: dict[str, Any], workers: int) -> str:
     """Makes ListOps or Pathfinder under the data root; returns what is there.
 
     Args:
-        arguments: of the generator's plan: seed and sizes.
+        arguments: of the generator's plan: seed, sizes and level.
     """
     from src.dataloaders.generate import listops, pathfinder
     from src.dataloaders.generate.sheet import write_sheet
@@ -155,8 +155,9 @@ def generate(name: str, arguments: dict[str, Any], workers: int) -> str:
     target = data_root() / RECIPES[name].target
     if name == "listops":
         listops.generate(target, listops.Plan(**arguments), workers)
-    else:
-        level = target / "curv_contour_length_14"
-        pathfinder.generate(level, pathfinder.Plan(**arguments), workers)
-        write_sheet(find_dataset(name).load(check_options(name)), level / "samples.png")
-    return find_dataset(name).check(check_options(name))
+        return find_dataset(name).check(check_options(name))
+    plan = pathfinder.Plan(**arguments)
+    options, folder = check_options(name, level=plan.level), target / LEVELS[plan.level]
+    pathfinder.generate(folder, plan, workers)
+    write_sheet(find_dataset(name).load(options), folder / "samples.png")
+    return find_dataset(name).check(options)

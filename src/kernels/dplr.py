@@ -16,7 +16,7 @@ from src.kernels.diagonal_system import DISCRETISATIONS, check_discretisation
 from src.kernels.parameters import MIN_DECAY, complex128, pairs, register
 from src.linalg.nplr import conjugate_halves, nplr
 from src.ops.dense_powers import dense_final_state, dense_kernel
-from src.ops.low_rank_powers import LowRankSystem, low_rank_kernel
+from src.ops.low_rank_powers import LowRankSystem, dense_matrix, low_rank_kernel
 
 
 class ConjugateHalf(NamedTuple):
@@ -39,10 +39,24 @@ def bilinear(system: ConjugateHalf, dt: Tensor) -> ConjugateHalf:
     Dp, qD = D * system.p, system.q * D
     overlap = 2 * torch.einsum("ihn,jhn->hij", system.q, Dp).real
     small = torch.eye(len(Dp), dtype=h.dtype, device=h.device) - h.unsqueeze(-1) * overlap
-    p = torch.einsum("rhn,hrk->khn", h * Dp, torch.linalg.inv_ex(small).inverse.to(Dp.dtype))
+    p = torch.einsum("rhn,hrk->khn", h * Dp, small_inverse(small).to(Dp.dtype))
     through = 2 * (qD * system.b).sum(-1).real
     b = 2 * h * (D * system.b + (p * through.unsqueeze(-1)).sum(0))
     return ConjugateHalf(2 * D - 1, 2 * p, qD, b, system.c)
+
+
+def small_inverse(x: Tensor) -> Tensor:
+    """Returns the inverses of (H, r, r) matrices by elimination, r short steps without LAPACK or a look at a value.
+
+    Pivots are not needed where the symmetric part is positive definite, and that of 1 + 2 h Re(P^* D P) is at least 1: Re D > 0.
+    """
+    r = x.shape[-1]
+    rows = torch.cat([x, torch.eye(r, dtype=x.dtype, device=x.device).expand_as(x)], -1)
+    for i in range(r):
+        row = rows[:, i : i + 1] / rows[:, i : i + 1, i : i + 1]
+        eliminated = rows - rows[:, :, i : i + 1] * row
+        rows = torch.cat([eliminated[:, :i], row, eliminated[:, i + 1 :]], 1)
+    return rows[..., r:]
 
 
 def real_coordinates(system: ConjugateHalf) -> tuple[LowRankSystem, Tensor]:
@@ -54,12 +68,6 @@ def real_coordinates(system: ConjugateHalf) -> tuple[LowRankSystem, Tensor]:
     return LowRankSystem(column(d), by_channel(column(p)), by_channel(row(q)), column(b)), by_channel(row(c))
 
 
-def dense_matrix(system: LowRankSystem) -> Tensor:
-    """Returns D + sum_r p_r q_r as real matrices (H, n, n)."""
-    re, im = (torch.diag_embed(x) for x in system.d.chunk(2, -1))
-    return torch.cat([torch.cat([re, -im], -1), torch.cat([im, re], -1)], -2) + system.p.mT @ system.q
-
-
 class DPLRKernel(Kernel):
     """S4.
 
@@ -68,7 +76,7 @@ class DPLRKernel(Kernel):
         d_state: real order of the system; N = d_state / 2 conjugate pairs.
         init: a HiPPO measure, 'legs', 'legt' or 'fourier'.
         rank: columns of P; None takes the least that the measure allows.
-        disc: 'bilinear' (published) or 'zoh'.
+        disc: 'bilinear' (published) or 'zoh' (dense; torch.matrix_exp reads a norm on the host, so a GPU is waited for).
         options: see `Kernel`.
     """
 
@@ -121,7 +129,7 @@ class DPLRKernel(Kernel):
 
     @in_full_precision
     def forward(self, L: int, rate: float = 1.0) -> Tensor:
-        if self.disc == "bilinear" and self.C.device.type == "cpu":
+        if self.disc == "bilinear":
             system, C = real_coordinates(bilinear(self.continuous(), self.dt(rate)))
             return low_rank_kernel(system, C.to(self._dtype), L).transpose(0, 1)
         A, B, C = self._matrices(rate)

@@ -1,104 +1,110 @@
-"""The loops of `low_rank_powers`, compiled: powers of D + p q on vectors, of a dense X on rows, and both in reverse.
+"""The sequential half of `low_rank_powers`: powers of D + p q on vectors, of a dense X on rows, and both in reverse.
 
-Arrays are those of that file: d (H, n) in (Re, Im) halves, p, q (H, r, n), n = 2 N; everything is written in place.
+Everything else there is batched products that all backends share; a backend is one `Steps`. The one here is plain torch: k
+powers and A^k give the next k in one batched product,
+
+    A^(k + j) x = D^k A^j x + sum_{i < k} (A^i p) (q D^(k-1-i) A^j x),
+
+and sums over all later powers are made by doubling too, so log2(S) products stand for S steps on any device.
+
+Arrays are those of `low_rank_powers`: d (H, n) in (Re, Im) halves, p and q (H, r, n), n = 2 N, S a power of two.
 """
 
-import numpy as np
+from collections.abc import Callable
+from typing import NamedTuple
 
-from src.ops.jit import jit
-
-
-@jit
-def fine_steps(d, p, q, right, s, left):
-    """Fills right[h, i, k] with A^k of its k = 0, s with q times that, left[h, i, k] with q D^(S-1-k), q at its end."""
-    H, m, S, n = right.shape
-    N, r = n // 2, p.shape[1]
-    for h in range(H):
-        for i in range(m):
-            for k in range(S - 1):
-                for j in range(N):
-                    right[h, i, k + 1, j] = d[h, j] * right[h, i, k, j] - d[h, N + j] * right[h, i, k, N + j]
-                for j in range(N):
-                    right[h, i, k + 1, N + j] = d[h, N + j] * right[h, i, k, j] + d[h, j] * right[h, i, k, N + j]
-                for l in range(r):
-                    total = 0.0
-                    for j in range(n):
-                        total += q[h, l, j] * right[h, i, k, j]
-                    s[h, i, k, l] = total
-                    for j in range(n):
-                        right[h, i, k + 1, j] += p[h, l, j] * total
-        for l in range(r):
-            for k in range(S - 1, 0, -1):
-                for j in range(N):
-                    left[h, l, k - 1, j] = d[h, j] * left[h, l, k, j] + d[h, N + j] * left[h, l, k, N + j]
-                for j in range(N):
-                    left[h, l, k - 1, N + j] = d[h, j] * left[h, l, k, N + j] - d[h, N + j] * left[h, l, k, j]
+import torch
+from torch import Tensor
 
 
-@jit
-def fine_adjoint(d, p, q, right, s, grad_right, left, grad_left, grad_d, grad_p, grad_q):
-    """Runs `fine_steps` backwards: gradients of every power in, of the first one and (added) of d, p and q out."""
-    H, m, S, n = right.shape
-    N, r = n // 2, p.shape[1]
-    for h in range(H):
-        for i in range(m):
-            for k in range(S - 2, -1, -1):
-                for j in range(N):
-                    u, v = grad_right[h, i, k + 1, j], grad_right[h, i, k + 1, N + j]
-                    a, b = right[h, i, k, j], right[h, i, k, N + j]
-                    grad_d[h, j] += u * a + v * b
-                    grad_d[h, N + j] += v * a - u * b
-                    grad_right[h, i, k, j] += d[h, j] * u + d[h, N + j] * v
-                    grad_right[h, i, k, N + j] += d[h, j] * v - d[h, N + j] * u
-                for l in range(r):
-                    total, factor = 0.0, s[h, i, k, l]
-                    for j in range(n):
-                        total += p[h, l, j] * grad_right[h, i, k + 1, j]
-                    for j in range(n):
-                        grad_right[h, i, k, j] += q[h, l, j] * total
-                        grad_q[h, l, j] += right[h, i, k, j] * total
-                        grad_p[h, l, j] += grad_right[h, i, k + 1, j] * factor
-        for l in range(r):
-            for k in range(1, S):
-                for j in range(N):
-                    u, v = grad_left[h, l, k - 1, j], grad_left[h, l, k - 1, N + j]
-                    a, b = left[h, l, k, j], left[h, l, k, N + j]
-                    grad_d[h, j] += u * a + v * b
-                    grad_d[h, N + j] += u * b - v * a
-                    grad_left[h, l, k, j] += d[h, j] * u - d[h, N + j] * v
-                    grad_left[h, l, k, N + j] += d[h, N + j] * u + d[h, j] * v
+class Steps(NamedTuple):
+    """Four functions that work in place, A = D + sum_r p_r q_r.
+
+    Attributes:
+        fine: (d, p, q, right, left) fills right (H, m, S, n) with A^k of its k = 0, and left (H, r, S, n) with q D^(S-1-k).
+        fine_adjoint: (d, p, q, right, left, grad_right, grad_left) turns the gradients of every power into those of all that
+            it leads to, A^T grad_right_(k+1) and D grad_left_(k-1) added; `right` and `left` are what `fine` left.
+        coarse: (X, x) fills x (H, c, M, n) with x_0 X^a; X (H, n, n).
+        coarse_adjoint: (X, g) turns g (H, c, M, n) likewise, g_(a+1) X^T added.
+    """
+
+    fine: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], None]
+    fine_adjoint: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], None]
+    coarse: Callable[[Tensor, Tensor], None]
+    coarse_adjoint: Callable[[Tensor, Tensor], None]
 
 
-@jit
-def coarse_steps(X, x):
-    """Fills x[h, i, 1:] with x[h, i, 0] X[h]^a, four rows of X at a time."""
-    H, c, M, n = x.shape
-    y = np.empty(n, x.dtype)
-    for h in range(H):
-        for i in range(c):
-            for a in range(M - 1):
-                y[:] = 0
-                whole = n - n % 4
-                for k in range(0, whole, 4):
-                    e, f, g, o = x[h, i, a, k], x[h, i, a, k + 1], x[h, i, a, k + 2], x[h, i, a, k + 3]
-                    for j in range(n):
-                        y[j] += e * X[h, k, j] + f * X[h, k + 1, j] + g * X[h, k + 2, j] + o * X[h, k + 3, j]
-                for k in range(whole, n):
-                    for j in range(n):
-                        y[j] += x[h, i, a, k] * X[h, k, j]
-                for j in range(n):
-                    x[h, i, a + 1, j] = y[j]
+def diagonal_powers(d: Tensor, S: int) -> list[Tensor]:
+    """Returns d^1, d^2, d^4, ..., d^S, complex (H, N); S a power of two."""
+    powers = [torch.complex(*(x.contiguous() for x in d.chunk(2, -1)))]
+    while len(powers) < S.bit_length():
+        powers.append(powers[-1] * powers[-1])
+    return powers
 
 
-@jit
-def coarse_adjoint(X, g):
-    """Turns g, the gradient of every x X^a, into that of all it leads to: g_a + g_(a+1) X^T, from the last a down."""
-    H, c, M, n = g.shape
-    for h in range(H):
-        for i in range(c):
-            for a in range(M - 2, -1, -1):
-                for j in range(n):
-                    total = g[h, i, a, j]
-                    for k in range(n):
-                        total += X[h, j, k] * g[h, i, a + 1, k]
-                    g[h, i, a, j] = total
+def _fine(d: Tensor, p: Tensor, q: Tensor, right: Tensor, left: Tensor) -> None:
+    S = right.shape[2]
+    for k, D in _doublings(d, S):
+        columns, rows = right[:, 1:, :k], left[:, :, S - k :]
+        right[:, :, k : 2 * k] = _power(D, columns, rows, right[:, :, :k])
+        left[:, :, S - 2 * k : S - k] = _times(D.conj(), rows)
+
+
+def _fine_adjoint(
+    d: Tensor, p: Tensor, q: Tensor, right: Tensor, left: Tensor, grad_right: Tensor, grad_left: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    S = right.shape[2]
+    for k, D in _doublings(d, S):
+        columns, rows = right[:, 1:, :k], left[:, :, S - k :]
+        grad_right[:, :, :-k] += _power(D.conj(), rows, columns, grad_right[:, :, k:])
+        grad_left[:, :, k:] += _times(D, grad_left[:, :, :-k])
+    return system_gradients(p, q, right, left, grad_right, grad_left)
+
+
+def _doublings(d: Tensor, S: int) -> list[tuple[int, Tensor]]:
+    """Returns (k, d^k) for k = 1, 2, 4, ..., S / 2."""
+    return [(1 << i, power) for i, power in enumerate(diagonal_powers(d, S)[:-1])]
+
+
+def _power(D: Tensor, columns: Tensor, rows: Tensor, x: Tensor) -> Tensor:
+    """Returns (D + sum columns rows) x for each vector of x (H, m, K, n); D (H, N); columns, rows (H, r, k, n)."""
+    inner = x.flatten(1, 2) @ rows.flatten(1, 2).mT
+    return _times(D, x) + (inner @ columns.flatten(1, 2)).view(x.shape)
+
+
+def _times(D: Tensor, x: Tensor) -> Tensor:
+    """Returns D x for x (H, m, K, n) in halves; D (H, N) complex."""
+    re, im = x.chunk(2, -1)
+    a, b = (part[:, None, None] for part in (D.real, D.imag))
+    return torch.cat([a * re - b * im, b * re + a * im], -1)
+
+
+def system_gradients(
+    p: Tensor, q: Tensor, right: Tensor, left: Tensor, grad_right: Tensor, grad_left: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the gradients of d, p and q through all steps x_(k+1) = D x_k + sum_r p_r (q_r x_k) and y_(k-1) = y_k D."""
+    x, g = right[:, :, :-1].flatten(1, 2), grad_right[:, :, 1:].flatten(1, 2)
+    grad_p, grad_q = (x @ q.mT).mT @ g, (g @ p.mT).mT @ x
+    grad_d = _conjugate_product(g, x) + _conjugate_product(
+        left[:, :, 1:].flatten(1, 2), grad_left[:, :, :-1].flatten(1, 2)
+    )
+    return grad_d, grad_p, grad_q
+
+
+def _conjugate_product(x: Tensor, y: Tensor) -> Tensor:
+    """Returns the sum of x conj(y) over the rows of (H, rows, n) in halves, (H, n)."""
+    (a, b), (u, v) = (z.chunk(2, -1) for z in (x, y))
+    return torch.cat([(a * u + b * v).sum(1), (b * u - a * v).sum(1)], -1)
+
+
+def _coarse(X: Tensor, x: Tensor) -> None:
+    for a in range(1, x.shape[2]):
+        x[:, :, a] = x[:, :, a - 1] @ X
+
+
+def _coarse_adjoint(X: Tensor, g: Tensor) -> None:
+    for a in range(g.shape[2] - 1, 0, -1):
+        g[:, :, a - 1] += g[:, :, a] @ X.mT
+
+
+TORCH = Steps(_fine, _fine_adjoint, _coarse, _coarse_adjoint)

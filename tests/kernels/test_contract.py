@@ -92,6 +92,11 @@ def test_chunks_with_passed_state_equal_the_whole(make, cuts):
     torch.testing.assert_close(state, stepped, rtol=1e-10, atol=1e-11)
 
 
+def uses_matrix_exp(kernel):
+    """S4 by zero-order hold: torch.matrix_exp picks its order from a norm that it reads on the host."""
+    return getattr(kernel, "disc", "") == "zoh" and hasattr(kernel, "P")
+
+
 def powers_convolve(K, u, t):
     """y[t] of K * u, (B, C, H)."""
     return torch.einsum("chs,bhs->bch", K[..., : t + 1].flip(-1), u[..., : t + 1])
@@ -185,7 +190,7 @@ def test_rate_scales_dt(make):
 def test_nothing_in_forward_looks_at_a_value(make):
     """On the meta device any read of a value (`.item()`, a branch on data) raises: on CUDA it would be a host sync."""
     kernel = make().to("meta")
-    if getattr(kernel, "disc", "") == "zoh" and hasattr(kernel, "P"):
+    if uses_matrix_exp(kernel):
         pytest.skip("torch.matrix_exp picks its order from the norm of its argument: S4 by zero-order hold may sync")
     assert kernel(33).shape == (2, H, 33)
     kernel(33).sum().backward()
@@ -199,12 +204,14 @@ def test_cuda_equals_the_cpu_and_never_syncs(make):
     exact = torch.autograd.grad((kernel(100) * weights).sum(), list(kernel.parameters()))
     on_gpu = deepcopy(kernel).cuda()
     weights = weights.cuda()
+    on_gpu(100)  # operations choose their forms, which compares values
     torch.cuda.synchronize()
-    torch.cuda.set_sync_debug_mode("error")
+    torch.cuda.set_sync_debug_mode("error" if not uses_matrix_exp(kernel) else "default")
     try:
         K = on_gpu(100)
+        grads = torch.autograd.grad((K * weights).sum(), list(on_gpu.parameters()))
     finally:
         torch.cuda.set_sync_debug_mode("default")
     torch.testing.assert_close(K.cpu(), kernel(100), rtol=1e-4, atol=1e-4)
-    for a, b in zip(torch.autograd.grad((K * weights).sum(), list(on_gpu.parameters())), exact, strict=True):
+    for a, b in zip(grads, exact, strict=True):
         assert (a.cpu() - b).abs().max() < 1e-4 * b.abs().max()

@@ -4,7 +4,8 @@ Bidirectional layers use a kernel of two halves. The second sees the strict futu
 
     y_t = sum_{j>=0} K0[j] u_{t-j} + sum_{j>=0} K1[j] u_{t+1+j} + D u_t.
 
-The convolution, the recurrence and D are computed in float32 (float64 if the parameters are) also under autocast.
+The convolution, the recurrence and D are computed in float32 (float64 if the parameters are) also under autocast. On a GPU,
+autocast's half-precision activations enter the convolution as they are and its result leaves in their dtype, rounded once.
 """
 
 import torch
@@ -62,8 +63,9 @@ class S4Block(nn.Module):
         """
         if state is not None or return_state:
             self._check_causal()
+        keep = x.is_cuda and x.dtype.itemsize < 4 and torch.is_autocast_enabled(x.device.type)
         with full_precision(x):
-            u = zero_padding(x, lengths).to(self.kernel.inv_dt.dtype).transpose(1, 2).contiguous()
+            u = zero_padding(x, lengths).to(x.dtype if keep else self.kernel.inv_dt.dtype).transpose(1, 2)
             y = self._convolve(u)
             if state is not None:
                 y = y + self.kernel.response(state, u.shape[-1])
@@ -83,6 +85,7 @@ class S4Block(nn.Module):
 
     def _state_after(self, u: Tensor, state: Tensor, lengths: Tensor | None) -> Tensor:
         """u: (B, H, L). Sequences of one length go together; each is cut to its own length."""
+        u = u.to(self.kernel.inv_dt.dtype)
         if lengths is None:
             return self.kernel.forward_state(u, state)
         after = torch.empty_like(state)

@@ -25,7 +25,7 @@ def rng_state() -> dict[str, Any]:
         "numpy": (kind, torch.from_numpy(words.astype(np.int64)), position, has_gauss, gauss),
         "torch": torch.get_rng_state(),
     }
-    if torch.cuda.is_available():
+    if torch.cuda.is_initialized():  # a run on the CPU makes no context on a card just to ask
         state["cuda"] = torch.cuda.get_rng_state()
     return state
 
@@ -36,7 +36,7 @@ def set_rng_state(state: dict[str, Any]) -> None:
     kind, words, *rest = state["numpy"]
     np.random.set_state((kind, words.numpy().astype(np.uint32), *rest))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
-    if "cuda" in state and torch.cuda.is_available():
+    if "cuda" in state and torch.cuda.is_initialized():
         torch.cuda.set_rng_state(state["cuda"])
 
 

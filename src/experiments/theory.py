@@ -17,7 +17,8 @@ from src.config import build, expand_grid, load_yaml, parse_assignments
 from src.errors import UserError, did_you_mean
 from src.report import theory as report
 from src.sweep import Control, Interrupted, Plan, Run, RunFolder
-from src.sweep.cli import SuggestingParser, add_common_arguments, pick_devices, positive_int
+from src.sweep.cli import SuggestingParser, add_common_arguments, positive_int
+from src.sweep.devices import pick_devices
 from src.sweep.script import run_script
 from src.theory.config import TheoryConfig
 from src.theory.fit import make_fit, warm_up
@@ -152,7 +153,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     base, axes, wandb = _settings(args, where)
     experiment = f"theory-{args.experiment}"
     runs = [_run(experiment, point, args.as_published, str(where)) for point in expand_grid(base, axes)]
-    devices = ["cpu"] if args.device == "auto" else pick_devices(args.device)
+    on_cpu = args.device == "auto" and args.gpus is None  # the compiled loops are fast there
+    devices = ["cpu"] if on_cpu else pick_devices(args.device, args.gpus, args.launcher)
     if devices == ["cpu"] and not args.dry_run:
         _announced_warm_up()
     return run_script(

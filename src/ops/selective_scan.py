@@ -118,4 +118,13 @@ def _probe(form: Callable[[ScanArguments], tuple[Tensor, Tensor]], device: torch
     return results
 
 
-SELECTIVE_SCAN = Operation("selective scan", {"reference": reference, "torch": chunked, "compiled": compiled}, _probe)
+def _triton(arguments: ScanArguments) -> tuple[Tensor, Tensor]:
+    """The fused kernels; Triton may be missing where they are not used."""
+    from src.ops.fused.selective_scan import fused
+
+    return fused(arguments)
+
+
+SELECTIVE_SCAN = Operation(
+    "selective scan", {"reference": reference, "torch": chunked, "compiled": compiled, "triton": _triton}, _probe
+)

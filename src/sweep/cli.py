@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from src.errors import EXIT_USAGE, UserError, did_you_mean
-from src.sweep.pool import available_cores
+from src.errors import EXIT_USAGE, did_you_mean
+from src.sweep.devices import Gpus, available_cores
 from src.sweep.sweep import LAUNCHERS
 from src.tracking.wandb_choice import MODES
 
@@ -57,8 +57,9 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, seeds: str = "3", p
         type=positive_int,
         default=min(4, available_cores()),
         metavar="N",
-        help="worker processes, each one run at a time (default: %(default)s)",
+        help="worker processes on the CPU, each one run at a time (default: %(default)s); on GPUs they do not count",
     )
+    add_gpu_arguments(parser)
     add(
         "--seeds",
         type=seed_list,
@@ -80,6 +81,23 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, seeds: str = "3", p
     add("--as_published", action="store_true", help="behave as the published code does where it differs from its paper")
 
 
+def add_gpu_arguments(parser: argparse.ArgumentParser, prefix: str = "") -> None:
+    """Adds the options that say which GPUs a sweep uses and how; `prefix` opens their help."""
+    parser.add_argument(
+        "--gpus",
+        type=gpu_list,
+        metavar="auto|LIST",
+        help=f"{prefix}the GPUs to use, as torch counts them, such as 0 or 0,2 (default: auto, all of them)",
+    )
+    parser.add_argument(
+        "--runs_per_gpu",
+        type=positive_int,
+        default=1,
+        metavar="K",
+        help=f"{prefix}runs at a time on each GPU (default: 1); there are GPUs x K workers",
+    )
+
+
 def positive_int(text: str) -> int:
     """Returns a whole number of at least 1."""
     if not re.fullmatch(r"\d+", text) or int(text) < 1:
@@ -99,18 +117,13 @@ def seed_list(text: str) -> tuple[int, ...]:
     return tuple(seeds)
 
 
-def pick_devices(choice: str) -> list[str]:
-    """Returns the devices for a --device option: every CUDA device, or the CPU.
-
-    Raises:
-        UserError: cuda was asked for and there is none.
-    """
-    if choice == "cpu":
-        return ["cpu"]
-    import torch
-
-    if torch.cuda.is_available():
-        return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    if choice == "cuda":
-        raise UserError("--device cuda: torch finds no CUDA device here; use --device cpu")
-    return ["cpu"]
+def gpu_list(text: str) -> Gpus:
+    """Returns the word "auto", or the numbers of a list such as "0,2"."""
+    if text == "auto":
+        return "auto"
+    if not re.fullmatch(r"\d+(,\d+)*", text):
+        raise argparse.ArgumentTypeError(f"expected auto or which GPUs (0 or 0,2), got '{text}'")
+    gpus = tuple(int(word) for word in text.split(","))
+    if len(set(gpus)) < len(gpus):
+        raise argparse.ArgumentTypeError(f"a GPU is listed twice in '{text}'; more runs on one are --runs_per_gpu")
+    return gpus

@@ -26,6 +26,7 @@ class Control:
         device: where this worker computes: "cpu", "cuda:0", ...
         send: takes each Progress, at most every 0.2 s.
         stopped: tells whether the sweep wants to end.
+        sharing: how many workers compute on this device, this one counted.
     """
 
     def __init__(
@@ -33,12 +34,13 @@ class Control:
         device: str = "cpu",
         send: Callable[[Progress], None] = lambda progress: None,
         stopped: Callable[[], bool] = lambda: False,
+        sharing: int = 1,
     ) -> None:
-        self.device = device
+        self.device, self.sharing = device, sharing
         self._send = send
         self._stopped = stopped
-        self._steps = 0
-        self._resumed = 0
+        self._steps = self._resumed = 0  # not yet sent
+        self._sent = Progress()
         self._last_report = 0.0
 
     def advance(self, n_steps: int) -> None:
@@ -56,9 +58,17 @@ class Control:
         """True when the sweep wants to end: save the state and raise `Interrupted`. Cheap; ask after each chunk."""
         return self._stopped()
 
-    def flush(self) -> None:
-        """Sends what was not yet sent."""
+    def flush(self) -> Progress:
+        """Sends what was not yet sent; returns all that was."""
         if self._steps or self._resumed:
             self._send(Progress(self._steps, self._resumed))
+            self._sent = Progress(self._sent.steps + self._steps, self._sent.resumed + self._resumed)
             self._steps = self._resumed = 0
         self._last_report = time.monotonic()
+        return self._sent
+
+    def take_back(self, earlier: Progress) -> None:
+        """Unsays what was said since `flush` returned `earlier`: those steps will be done, or found, again."""
+        said = self.flush()
+        self._steps, self._resumed = earlier.steps - said.steps, earlier.resumed - said.resumed
+        self.flush()

@@ -7,7 +7,7 @@ import contextlib
 import io
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,6 +31,7 @@ class Status:
     step: int | None = None
     message: str = ""
     seconds: float = 0.0
+    device: str = ""
 
 
 class Mirror(Protocol):
@@ -52,6 +53,7 @@ class RunFolder:
         self._states = CheckpointFile(self.path / "state.pt", run.key, self.warnings.append)
         self.ended: Status | None = None
         self._started: float | None = None
+        self._device = ""
         self._resume_step = -1
 
     @property
@@ -65,12 +67,13 @@ class RunFolder:
         record, problem = _read_record(self.path / "status.json", "state")
         if record is None:
             return Status("interrupted", message=problem) if problem else Status("new")
-        status = Status(record["state"], record.get("step"), record.get("message", ""), record.get("seconds", 0.0))
+        given = {name: record[name] for name in ("step", "message", "seconds", "device") if name in record}
+        status = Status(record["state"], **given)
         if status.state == "done" and self.result() is None:
             problem = _read_record(self.path / "result.json", "key")[1] or "result.json is missing or of another run"
-            return Status("interrupted", status.step, problem, status.seconds)
+            return replace(status, state="interrupted", message=problem)
         if status.state == "running" and not is_locked(self.path):
-            return Status("interrupted", status.step, "was cut off", status.seconds)
+            return replace(status, state="interrupted", message="was cut off")
         return status
 
     def result(self) -> dict[str, Any] | None:
@@ -112,9 +115,16 @@ class RunFolder:
             raise RuntimeError(f"{config} is not the config that its folder is named after; delete the folder")
         atomic_write(config, yaml.safe_dump(_as_lists(self.config), sort_keys=False).encode())
         atomic_write(self.path / "environment.json", to_json(environment, indent=2).encode())
-        self._started = time.monotonic()
+        self._started, self._device = time.monotonic(), environment.get("device", "")
         self._earlier_seconds = self.status().seconds
         self._record("running")
+
+    def begin_again(self) -> None:
+        """Takes a started run back to before `load_state`, for another attempt by the process that holds it."""
+        if "log" in self.__dict__:
+            self.log.close()
+            del self.__dict__["log"]
+        self._resume_step = -1
 
     @cached_property
     def log(self) -> JsonlLog:
@@ -205,6 +215,7 @@ class RunFolder:
             "message": message,
             "label": self.run.label,
             "seconds": round(seconds, 3),
+            "device": self._device or earlier.get("device", ""),
         }
         atomic_write(self.path / "status.json", to_json(record, indent=2).encode())
 

@@ -1,4 +1,7 @@
-"""A job in a worker: take the locks of its runs, call the work function, and say truthfully how each run ended."""
+"""A job in a worker: take the locks of its runs, call the work function, and say truthfully how each run ended.
+
+A batch of runs that needs more memory than there is goes on in halves, down to one run a call.
+"""
 
 import contextlib
 import importlib
@@ -8,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from src.sweep.control import Control, Interrupted, Progress
+from src.sweep.devices import bind, is_gpu
+from src.sweep.faults import give_back, is_context_lost, out_of_memory
 from src.sweep.folder import RunFolder
 from src.sweep.lock import LockedError
 from src.sweep.run import Run
+from src.tracking import device_environment
 from src.tracking.wandb_choice import WandbChoice
 from src.tracking.wandb_run import WandbRun, open_wandb
 
@@ -54,7 +60,9 @@ class Note:
 
 @dataclass(frozen=True)
 class JobEnded:
-    """Every run of the job has its outcome."""
+    """Every run of the job has its outcome; after the `last` one its worker is of no use any more."""
+
+    last: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,23 +82,27 @@ def load_work(name: str) -> Work:
     return getattr(importlib.import_module(module), function)
 
 
-def run_job(work: Work, job: Job, settings: Settings, control: Control, send: Send) -> None:
+def run_job(work: Work, job: Job, settings: Settings, control: Control, send: Send) -> JobEnded:
     """Does the job's runs and sends an Outcome for each; no exception of the work leaves this function."""
+    usable = True
     with contextlib.ExitStack() as locks:
         folders = []
         for run in job.runs:
             folder = RunFolder(settings.out, run)
-            outcome = _claim(folder, locks, settings, send)
+            outcome = _claim(folder, locks, settings, control, send)
             if outcome is None:
                 folders.append(folder)
             else:
                 send(outcome)
         if folders:
-            _call(work, folders, control, send)
+            usable = _call(work, folders, control, send)
     control.flush()
+    return JobEnded(last=not usable)
 
 
-def _claim(folder: RunFolder, locks: contextlib.ExitStack, settings: Settings, send: Send) -> Outcome | None:
+def _claim(
+    folder: RunFolder, locks: contextlib.ExitStack, settings: Settings, control: Control, send: Send
+) -> Outcome | None:
     """Locks and starts the run; an Outcome where there is nothing to do or it cannot start."""
     key = folder.run.key
     try:
@@ -100,12 +112,13 @@ def _claim(folder: RunFolder, locks: contextlib.ExitStack, settings: Settings, s
             return Outcome(key, "skipped")
         if status.state == "failed" and not settings.retry_failed:
             return Outcome(key, "failed", status.message)
-        folder.start(settings.environment)
+        bind(control.device)
+        folder.start(settings.environment | device_environment(control.device))
         folder.mirror = _open_mirror(folder, settings.wandb, send)
     except LockedError:
         return Outcome(key, "locked")
     except Exception as error:
-        return Outcome(key, "failed", folder.fail(error))
+        return Outcome(key, "failed", folder.fail(out_of_memory(error, control) or error))
     return None
 
 
@@ -121,14 +134,56 @@ def _open_mirror(folder: RunFolder, choice: WandbChoice, send: Send) -> WandbRun
     )
 
 
-def _call(work: Work, folders: list[RunFolder], control: Control, send: Send) -> None:
-    error: BaseException | None = None
+def _call(work: Work, folders: list[RunFolder], control: Control, send: Send) -> bool:
+    """Does the runs, all in one call or in halves where that is more than the memory holds; False: the process is spoilt."""
+    batches, usable = [folders], True
+    while batches:
+        batch, said = batches.pop(0), control.flush()
+        error = _attempt(work, batch, control) if usable else Interrupted()  # a new worker goes on with these
+        if error is not None and is_context_lost(error, control.device):
+            usable = False
+            send(Note(f"{control.device}: its CUDA context is lost, its worker is replaced"))
+        failure = out_of_memory(error, control) if usable and error is not None else None
+        again = _again(batch) if failure is not None else []
+        _end([folder for folder in batch if folder not in again], failure or error, send)
+        if usable and (error is not None or is_gpu(control.device)):
+            give_back(control.device, error)
+        if again:
+            control.take_back(said)
+            batches[:0] = _halves(again)
+            send(
+                Note(
+                    f"{len(batch)} runs together do not fit in the memory of {control.device}, trying {len(batches[0])}"
+                )
+            )
+    return usable
+
+
+def _attempt(work: Work, folders: list[RunFolder], control: Control) -> BaseException | None:
+    """Calls the work; returns what it raised."""
     try:
         if control.stop():
             raise Interrupted
         work(folders, control)
     except BaseException as raised:  # SystemExit too: a run may not end its worker
-        error = raised
+        return raised
+    return None
+
+
+def _again(batch: list[RunFolder]) -> list[RunFolder]:
+    """The runs of a batch that was too large, ready for another attempt; none where it was one run."""
+    again = [folder for folder in batch if folder.ended is None] if len(batch) > 1 else []
+    for folder in again:
+        folder.begin_again()
+    return again
+
+
+def _halves(folders: list[RunFolder]) -> list[list[RunFolder]]:
+    middle = -(-len(folders) // 2)
+    return [half for half in (folders[:middle], folders[middle:]) if half]
+
+
+def _end(folders: list[RunFolder], error: BaseException | None, send: Send) -> None:
     for folder in folders:
         for warning in folder.warnings:
             send(Note(f"{folder.run.name}: {warning}"))

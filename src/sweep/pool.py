@@ -32,7 +32,7 @@ def run_in_processes(
         RuntimeError: the work function cannot be imported, or workers die before they are ready.
     """
     queue = deque(jobs)
-    slots = [_Slot(device, settings, threads) for device in devices[: len(jobs)]]
+    slots = [_Slot(device, devices.count(device), settings, threads) for device in devices]
     try:
         while any(slot.job for slot in slots) or (queue and stop_level() == 0):
             for slot in slots:
@@ -52,8 +52,8 @@ def run_in_processes(
 class _Slot:
     """One place for a worker process: its process, its connection and its job."""
 
-    def __init__(self, device: str, settings: Settings, threads: int) -> None:
-        self._device, self._settings, self._threads = device, settings, threads
+    def __init__(self, device: str, sharing: int, settings: Settings, threads: int) -> None:
+        self._place, self._settings, self._threads = (device, sharing), settings, threads
         self._process: subprocess.Popen[bytes] | None = None
         self._ready = False
         self._failed_starts = 0
@@ -84,6 +84,8 @@ class _Slot:
         try:
             while (readable or exit_code is not None) and self.connection.poll():
                 yield from self._take(self.connection.recv())
+                if self._process is None:
+                    return
         except (EOFError, OSError):
             exit_code = self._process.wait()
         if exit_code is not None:
@@ -115,7 +117,7 @@ class _Slot:
         theirs.close()
         self.connection, self._ready, self._signalled = ours, False, 0
         with contextlib.suppress(OSError):
-            ours.send((self._settings, self._device, sys.path))
+            ours.send((self._settings, self._place, sys.path))
 
     def _take(self, message: Message | str) -> Iterator[tuple[Job | None, Message]]:
         if message == "ready":
@@ -126,7 +128,16 @@ class _Slot:
             job = self.job
             if isinstance(message, JobEnded):
                 self.job = None
+                if message.last:
+                    self._dismiss()
             yield job, message
+
+    def _dismiss(self) -> None:
+        """Ends a worker that has said all and can do no more, at once: its libraries may hang on their way out."""
+        self._process.kill()
+        self._process.wait()
+        self.connection.close()
+        self._process = self.connection = None
 
     def _bury(self, exit_code: int) -> Iterator[tuple[Job | None, Message]]:
         """The worker is dead: its job is lost, and the slot is free for a new one."""
@@ -140,11 +151,6 @@ class _Slot:
             self._failed_starts += 1
             if self._failed_starts == _MAX_FAILED_STARTS:
                 raise RuntimeError(f"workers do not start: {reason}")
-
-
-def available_cores() -> int:
-    """The cores that this process may use, which can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def worker_environment(threads: int) -> dict[str, str]:

@@ -2,8 +2,13 @@
 
 Ray is optional. The machines of a cluster need this suite at the same path and one shared folder for results. Workers
 post what they have to say on a board (an actor), where they also read whether to stop; the sweep polls it.
+
+Ray places the tasks: K runs a GPU are tasks that ask for 1/K of one, and each sees the card that it was given as its only one. A local Ray
+is started with the GPUs of the sweep; a cluster has its own, of which no numbers can be asked for.
 """
 
+import contextlib
+import math
 import os
 import signal
 import sys
@@ -14,6 +19,7 @@ from typing import Any
 
 from src.errors import UserError
 from src.sweep.control import Control
+from src.sweep.devices import is_gpu
 from src.sweep.job import Job, JobEnded, JobLost, Message, Settings, load_work, run_job
 from src.sweep.pool import worker_environment
 
@@ -29,7 +35,8 @@ def run_on_ray(
     Raises:
         UserError: Ray is not installed, or its cluster cannot be reached.
     """
-    ray = _start_ray(len(devices))
+    with _visible(devices) as seen:
+        ray = _start_ray(len(devices), len(seen))
     try:
         board = ray.remote(num_cpus=0)(Board).remote()
         yield from _Dispatcher(ray, board, jobs, settings, devices, threads).follow(stop_level)
@@ -68,6 +75,7 @@ class _Dispatcher:
         self._ray, self._board, self._settings = ray, board, settings
         self._queue = deque(jobs)
         self._free = list(devices)
+        self._sharing = devices.count(devices[0])
         self._running: dict[int, tuple[Job, str, Any]] = {}
         self._environment = worker_environment(threads)
         self._asked = 0
@@ -87,11 +95,13 @@ class _Dispatcher:
             time.sleep(_TICK_SECONDS)
 
     def _submit(self, job: Job, device: str) -> None:
-        gpus = 1 if device.startswith("cuda") else 0
-        options = {"num_cpus": 1, "num_gpus": gpus, "max_retries": 0, "runtime_env": {"env_vars": self._environment}}
+        options = {"num_cpus": 1, "max_retries": 0, "runtime_env": {"env_vars": self._environment}}
+        if is_gpu(device):
+            # a process of its own for each task: it takes its CUDA context with it, sound or not
+            options |= {"num_gpus": share_of_gpu(self._sharing), "max_calls": 1}
         remote = self._ray.remote(**options)(do_job)
-        seen = "cuda" if gpus else device  # Ray shows a task its own GPU only
-        self._running[job.index] = job, device, remote.remote(job, self._settings, seen, self._board, sys.path)
+        place = ("cuda" if is_gpu(device) else device, self._sharing)  # Ray shows a task its own GPU only
+        self._running[job.index] = job, device, remote.remote(job, self._settings, place, self._board, sys.path)
 
     def _hand_on(self, stop_level: int) -> None:
         if stop_level >= 1 and self._asked == 0:
@@ -125,11 +135,17 @@ class _Dispatcher:
         self._free.append(device)
 
 
-def do_job(job: Job, settings: Settings, device: str, board: Any, path: list[str]) -> None:
+def share_of_gpu(sharing: int) -> float:
+    """Returns 1 / sharing in Ray's units of 1/10,000, rounded down so that as many shares fit on a card."""
+    return math.floor(10_000 / sharing) / 10_000
+
+
+def do_job(job: Job, settings: Settings, place: tuple[str, int], board: Any, path: list[str]) -> None:
     """The task that runs in a Ray worker."""
     import ray
 
     sys.path[:] = path
+    device, sharing = place
     last_asked, stop = 0.0, False
 
     def stopped() -> bool:
@@ -145,11 +161,28 @@ def do_job(job: Job, settings: Settings, device: str, board: Any, path: list[str
     def send(message: Message) -> None:
         board.post.remote(job.index, message)
 
-    run_job(load_work(settings.work), job, settings, Control(device, send, stopped), send)
-    ray.get(board.post.remote(job.index, JobEnded()))  # calls arrive in order: nothing is still under way
+    ended = run_job(load_work(settings.work), job, settings, Control(device, send, stopped, sharing), send)
+    ray.get(board.post.remote(job.index, ended))  # calls arrive in order: nothing is still under way
 
 
-def _start_ray(slots: int) -> Any:
+@contextlib.contextmanager
+def _visible(devices: list[str]) -> Iterator[list[str]]:
+    """While entered, a Ray that is started sees the GPUs among `devices` only; yields their names in CUDA_VISIBLE_DEVICES."""
+    earlier = os.environ.get("CUDA_VISIBLE_DEVICES")
+    numbers = [int(device.partition(":")[2]) for device in dict.fromkeys(devices) if is_gpu(device)]
+    names = [earlier.split(",")[number] if earlier else str(number) for number in numbers]
+    if names:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names)
+    try:
+        yield names
+    finally:
+        if names and earlier is None:
+            del os.environ["CUDA_VISIBLE_DEVICES"]
+        elif names:
+            os.environ["CUDA_VISIBLE_DEVICES"] = earlier
+
+
+def _start_ray(slots: int, gpus: int) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
@@ -159,7 +192,7 @@ def _start_ray(slots: int) -> Any:
     address = os.environ.get("RAY_ADDRESS")
     options = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
-        options |= {"address": "local", "num_cpus": slots, "include_dashboard": False}
+        options |= {"address": "local", "num_cpus": slots, "num_gpus": gpus, "include_dashboard": False}
     earlier = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**options)

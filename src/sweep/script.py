@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Hashable
 from pathlib import Path
 
-from src.sweep.cli import pick_devices
+from src.sweep.devices import count_workers, describe_slots, is_gpu, make_slots, pick_devices
 from src.sweep.plan import Plan, plan
 from src.sweep.run import Run
 from src.sweep.sweep import run_sweep
@@ -28,28 +28,29 @@ def run_script(
         runs: of one experiment.
         args: holds the options of `add_common_arguments`.
         report: given the experiment's folder, writes its report and returns the text to print.
-        devices: default: what --device says.
+        devices: default: what --device and --gpus say; the workers on them are as many as `count_workers` says.
         group: runs of equal value are one job on a GPU; on a CPU each run is a job.
         wandb: the W&B mode; default: what --wandb says.
         estimate: a line about the time that a dry run adds.
 
     Other arguments as in `run_sweep`, and so are the errors.
     """
+    devices = devices or pick_devices(args.device, args.gpus, args.launcher)
+    workers = count_workers(devices, args.num_cpus, args.runs_per_gpu)
     if args.dry_run:
         todo = plan(runs, args.out)
-        lines = [*todo.lines(), f"{len(runs)} runs: {todo.summary()}", estimate(todo)]
+        placement = describe_slots(make_slots(devices, workers), args.launcher)
+        lines = [*todo.lines(), f"{len(runs)} runs: {todo.summary()}", placement, estimate(todo)]
         print("\n".join(line for line in lines if line))
         return 0
-    devices = devices or pick_devices(args.device)
-    on_cpu = devices == ["cpu"]
     outcome = run_sweep(
         runs,
         work,
         out=args.out,
-        workers=args.num_cpus if on_cpu else len(devices),
+        workers=workers,
         devices=devices,
         steps=steps,
-        group=None if on_cpu else group,
+        group=group if is_gpu(devices[0]) else None,
         launcher=args.launcher,
         retry_failed=args.retry_failed,
         wandb=wandb or args.wandb,

@@ -1,12 +1,12 @@
 """A sweep from its list of runs to its outcome: skip what is done, do the rest in workers."""
 
 import contextlib
-import os
 from collections import defaultdict
 from collections.abc import Callable, Generator, Hashable
 from pathlib import Path
 
 from src.errors import UserError, did_you_mean
+from src.sweep.devices import make_slots, threads_of
 from src.sweep.job import Job, Message, Settings
 from src.sweep.ledger import Ledger, SweepOutcome
 from src.sweep.lock import check_writable
@@ -40,14 +40,14 @@ def run_sweep(
         work: "package.module:function", called in a worker as `work(folders, control)`. It ends each folder with
             `finish` or `fail`, or it raises: `Interrupted` after saving the state when `control.stop()` is true; any
             other exception fails the runs that it has not ended.
-        workers: worker processes; worker i computes on `devices[i % len(devices)]` (default: all on the CPU).
+        workers: worker processes; worker i computes on `devices[i % len(devices)]` (default: all on the CPU); see `count_workers`.
         steps: the number of steps of a run, for the progress line.
-        group: runs of equal value go to one call of `work` together; None gives each run its own.
+        group: runs of equal value go to one call of `work` together, as few as leave no worker idle and in smaller parts where they do
+            not fit in memory; None gives each run its own.
         launcher: "process" (this machine) or "ray" (a cluster, or a local one that is started).
         retry_failed: runs that failed earlier are done again from their checkpoint instead of being reported.
         wandb: auto, online, offline or disabled; `wandb_project` names the project.
-        threads_per_worker: default: OMP_NUM_THREADS where it is set, else 1: a worker is one core, as --num_cpus says. Small models lose
-            more by waiting for a second thread than it gives them.
+        threads_per_worker: default: as `threads_of` says.
 
     Raises:
         UserError: the folder cannot be used, or the launcher or W&B mode is not to be had. Nothing was started then.
@@ -60,10 +60,9 @@ def run_sweep(
         return ledger.outcome
     check_writable(out)
     settings = Settings(work, out, environment(), retry_failed, choose_wandb(wandb, wandb_project))
-    jobs = make_jobs(ledger.pending, group)
-    devices = devices or ["cpu"]
-    slots = [devices[i % len(devices)] for i in range(workers)]
-    threads = threads_per_worker or int(os.environ.get("OMP_NUM_THREADS") or 1)
+    jobs = make_jobs(ledger.pending, group, workers)
+    slots = make_slots(devices or ["cpu"], min(workers, len(jobs)))
+    threads = threads_per_worker or threads_of(slots, launcher)
     with (
         StopSignals() as signals,
         contextlib.closing(_launch(launcher, jobs, settings, slots, threads, signals.level)) as messages,
@@ -72,12 +71,20 @@ def run_sweep(
     return ledger.outcome
 
 
-def make_jobs(runs: list[Run], group: Callable[[Run], Hashable] | None) -> list[Job]:
-    """Returns one job a run, or one a group, in the order of their first runs."""
+def make_jobs(runs: list[Run], group: Callable[[Run], Hashable] | None, workers: int) -> list[Job]:
+    """Returns one job a run, or one a group, in the order of their first runs.
+
+    The largest groups are halved until every worker has a job.
+    """
     members: dict[Hashable, list[Run]] = defaultdict(list)
     for run in runs:
         members[run.key if group is None else group(run)].append(run)
-    return [Job(index, tuple(grouped)) for index, grouped in enumerate(members.values())]
+    parts = list(members.values())
+    while len(parts) < min(workers, len(runs)):
+        largest = max(range(len(parts)), key=lambda i: len(parts[i]))
+        middle = -(-len(parts[largest]) // 2)
+        parts[largest : largest + 1] = [parts[largest][:middle], parts[largest][middle:]]
+    return [Job(index, tuple(part)) for index, part in enumerate(parts)]
 
 
 def _launch(

@@ -16,7 +16,7 @@ import traceback
 from multiprocessing.connection import Connection
 
 from src.sweep.control import Control
-from src.sweep.job import Job, JobEnded, Message, Settings, load_work, run_job
+from src.sweep.job import Job, Message, Settings, load_work, run_job
 
 ORPHAN_GRACE = 20.0  # seconds between the parent's death and ours, at most
 WATCH_SECONDS = 1.0
@@ -52,11 +52,12 @@ def main(descriptor: int, parent: int) -> None:
     threading.Thread(target=_leave_with_parent, args=(stop,), daemon=True).start()
     connection = Connection(descriptor)
     with contextlib.suppress(EOFError, OSError):
-        settings, device, sys.path[:] = connection.recv()
-        _serve(connection, settings, device, stop)
+        settings, place, sys.path[:] = connection.recv()
+        _serve(connection, settings, place, stop)
 
 
-def _serve(connection: Connection, settings: Settings, device: str, stop: Stop) -> None:
+def _serve(connection: Connection, settings: Settings, place: tuple[str, int], stop: Stop) -> None:
+    device, sharing = place
     try:
         work = load_work(settings.work)
     except BaseException:
@@ -70,9 +71,9 @@ def _serve(connection: Connection, settings: Settings, device: str, stop: Stop) 
 
     while True:
         job: Job = connection.recv()
-        run_job(work, job, settings, Control(device, send, stop), send)
+        ended = run_job(work, job, settings, Control(device, send, stop, sharing), send)
         stop.reset()
-        send(JobEnded())
+        send(ended)
 
 
 def _leave_with_parent(stop: Stop) -> None:

@@ -29,6 +29,45 @@ def environment() -> dict[str, Any]:
     }
 
 
+def device_environment(device: str) -> dict[str, Any]:
+    """Returns what `environment` cannot know: the device of one run, and the card, driver and visible cards where it is a GPU.
+
+    Asked for in the process that computes there: naming a card initialises CUDA. For the CPU nothing is imported.
+
+    Args:
+        device: "cpu", "cuda", "cuda:1", ...
+    """
+    if not device.startswith("cuda"):
+        return {"device": device}
+    import torch
+
+    gpu: dict[str, Any] = {
+        "torch_cuda": torch.version.cuda,
+        "driver": _driver(),
+        "visible_devices": _without_serials(os.environ.get("CUDA_VISIBLE_DEVICES")),
+    }
+    if not torch.cuda.is_available():
+        return {"device": device, "gpu": gpu}
+    card = torch.cuda.get_device_properties(device)
+    gpu |= {"name": card.name, "memory_gib": round(card.total_memory / 2**30, 1)}
+    gpu |= {"capability": f"{card.major}.{card.minor}", "count": torch.cuda.device_count()}
+    return {"device": f"{device}, {card.name}", "gpu": gpu}
+
+
+def _driver() -> str | None:
+    """The version of NVIDIA's kernel driver, as Linux tells it."""
+    try:
+        found = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", Path("/proc/driver/nvidia/version").read_text())
+    except OSError:
+        return None
+    return found and found[1]
+
+
+def _without_serials(visible: str | None) -> str | None:
+    """A card's full UUID names one machine in the world; eight of its digits tell the cards of a machine apart."""
+    return visible and re.sub(r"((?:GPU|MIG)-[0-9a-f]{8})[-0-9a-f]*", r"\1", visible)
+
+
 def hide_secrets(words: list[str]) -> list[str]:
     """Returns the command line without values that are named or look like secrets, or are some in os.environ."""
     secrets = {value for name, value in os.environ.items() if _SECRET_NAME.fullmatch(name) and len(value) >= 8}

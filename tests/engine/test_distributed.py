@@ -1,22 +1,27 @@
-"""Two processes over gloo do what one does with batches of twice the size."""
+"""Two processes, over gloo or nccl, do what one does with batches of twice the size; what ends one of them ends both."""
 
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
-from src.engine import FileStore
+from src.engine import FileStore, distributed
 from src.errors import UserError
 from tests.engine.ddp_small import train
 from tests.engine.small import without_times
 
+ROOT = Path(__file__).parents[2]
 
-def torchrun(folder, mode: str) -> subprocess.CompletedProcess:
+
+def torchrun(folder, *words: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     return subprocess.run(
-        [*command, "-m", "tests.engine.ddp_small", str(folder), mode],
+        [*command, "-m", "tests.engine.ddp_small", str(folder), *words],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
@@ -61,3 +66,74 @@ def test_a_signal_to_one_process_stops_both_and_the_run_resumes(two, tmp_path):
     again = torch.load(tmp_path / "end.pt", weights_only=True)
     assert again["final"] == end["final"]
     assert all(torch.equal(again["weights"][name], end["weights"][name]) for name in end["weights"])
+
+
+def test_one_that_fails_ends_the_other(tmp_path):
+    started = time.monotonic()
+    failed = torchrun(tmp_path, "fail")
+    assert failed.returncode != 0
+    assert "ValueError: process 0 fails alone" in failed.stderr
+    assert time.monotonic() - started < 60  # not the minutes after which a collective gives up
+    assert not (tmp_path / "end.pt").exists()
+
+
+def test_a_gpu_is_bound_before_the_processes_meet(monkeypatch):
+    """Plain values go over gloo, so that asking whether to stop waits for no GPU."""
+    calls = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(dist, "init_process_group", lambda *words, **options: calls.append((words, options)))
+    monkeypatch.setattr(dist, "barrier", lambda: calls.append("barrier"))
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: calls.append("destroy"))
+    with distributed.process_group(torch.device("cuda", 1)):
+        calls.append("work")
+    joined = (("cpu:gloo,cuda:nccl",), {"device_id": torch.device("cuda", 1)})
+    assert calls == [joined, "work", "barrier", "destroy"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "said"),
+    [
+        ("ValueError('it broke')", 1, "ValueError: it broke"),
+        ("UserError('a wrong key')", 2, "error: a wrong key\n"),
+        ("SystemExit(1)", 1, ""),
+    ],
+)
+def test_a_process_on_a_gpu_that_fails_waits_for_nobody(failure, code, said):
+    """Taking nccl down would: here it sleeps for longer than the test has."""
+    program = (
+        "import time, torch, torch.distributed as dist\n"
+        "from src.engine.distributed import process_group\n"
+        "from src.errors import UserError\n"
+        "dist.init_process_group = lambda *words, **options: None\n"
+        "dist.barrier = dist.destroy_process_group = lambda: time.sleep(600)\n"
+        "with process_group(torch.device('cuda', 0)):\n"
+        "    print('begun')\n"
+        f"    raise {failure}\n"
+    )
+    environment = {**os.environ, "WORLD_SIZE": "2"}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert (ended.returncode, ended.stdout) == (code, "begun\n")
+    assert said in ended.stderr
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+def test_two_gpus_do_what_one_does_with_the_doubled_batch(tmp_path):
+    run = torchrun(tmp_path, "train", "cuda")
+    assert run.returncode == 0, run.stderr
+    end = torch.load(tmp_path / "end.pt", weights_only=True, map_location="cpu")
+    state, result = train(16, torch.device("cuda", 0))
+    assert end["final"] == pytest.approx(result.final, rel=1e-8)
+    for name, weights in state.weights().items():
+        torch.testing.assert_close(end["weights"][name], weights.cpu(), rtol=1e-8, atol=1e-11)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+@pytest.mark.parametrize(("mode", "said"), [("stop", "exitcode  : 75"), ("fail", "ValueError: process 0 fails alone")])
+def test_two_gpus_end_together(tmp_path, mode, said):
+    run = torchrun(tmp_path, mode, "cuda")
+    assert run.returncode != 0
+    assert said in run.stderr

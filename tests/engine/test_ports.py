@@ -34,8 +34,16 @@ def test_each_process_takes_its_own_gpu(monkeypatch):
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert choose_device("auto") == torch.device("cuda", 1)
     assert choose_device("cuda:0") == torch.device("cuda", 0)
-    with pytest.raises(UserError, match="there are 2 CUDA devices"):
+    with pytest.raises(UserError, match="there are 2 CUDA devices, counted from 0"):
         choose_device("cuda:2")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(
+        UserError, match=r"there are 2 CUDA devices for the processes of torchrun; use --nproc_per_node=2"
+    ):
+        choose_device("auto")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="processes of torchrun take a GPU each; use device=cuda"):
+        choose_device("cuda:0")
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from src.sweep.cli import SuggestingParser, add_common_arguments, pick_devices, positive_int, seed_list
+from src.sweep.cli import SuggestingParser, add_common_arguments, gpu_list, positive_int, seed_list
 
 
 @pytest.fixture
@@ -19,6 +19,7 @@ def test_defaults_and_values(parser):
     assert (plain.wandb, plain.project_name) == ("auto", "Toy")
     assert [plain.dry_run, plain.retry_failed, plain.as_published] == [False] * 3
     assert 1 <= plain.num_cpus <= 4
+    assert (plain.gpus, plain.runs_per_gpu) == (None, 1)
     words = "--experiment complex --num_cpus 7 --seeds 0,3,7 --wandb offline --launcher ray --device cpu --dry_run"
     given = parser.parse_args(words.split())
     assert (given.num_cpus, given.seeds, given.wandb, given.dry_run) == (7, (0, 3, 7), "offline", True)
@@ -38,6 +39,13 @@ def test_defaults_and_values(parser):
         ("--seeds 1,1", "a seed is listed twice in '1,1'"),
         ("--seeds 1,a", "got '1,a'"),
         ("--seeds=-1", "got '-1'"),
+        ("--gpus all", "--gpus: expected auto or which GPUs (0 or 0,2), got 'all'"),
+        ("--gpus 0,", "expected auto or which GPUs (0 or 0,2), got '0,'"),
+        ("--gpus=-1", "got '-1'"),
+        ("--gpus cuda:0", "got 'cuda:0'"),
+        ("--gpus 1,0,1", "a GPU is listed twice in '1,0,1'; more runs on one are --runs_per_gpu"),
+        ("--runs_per_gpu 0", "--runs_per_gpu: expected a whole number of at least 1, got '0'"),
+        ("--gpu 0", "unknown argument '--gpu'; did you mean '--gpus'?"),
         ("--device gpu", "'gpu' is not a choice"),
         ("--device cudaa", "'cudaa' is not a choice; did you mean 'cuda'?"),
         ("--launcher rey", "did you mean 'ray'?"),
@@ -79,12 +87,7 @@ def test_seed_lists():
     assert positive_int("12") == 12
 
 
-def test_devices(monkeypatch):
-    assert pick_devices("cpu") == ["cpu"]
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    assert pick_devices("auto") == pick_devices("cuda") == ["cuda:0", "cuda:1"]
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert pick_devices("auto") == ["cpu"]
-    with pytest.raises(Exception, match="--device cuda: torch finds no CUDA device here"):
-        pick_devices("cuda")
+def test_gpu_lists():
+    assert gpu_list("auto") == "auto"
+    assert gpu_list("0,2") == (0, 2)
+    assert gpu_list("3") == (3,)

@@ -45,7 +45,7 @@ def test_the_folder_holds_the_walk_and_where_it_came_from(unbroken_folder):
 ACCIDENTS = {  # by seed
     1: ("fail", "ValueError: the toy broke"),
     2: ("nan", "FloatingPointError: loss is nan"),
-    3: ("memory", "MemoryError"),
+    3: ("memory", "OutOfMemory: ran out of memory; lower the batch size"),
     4: ("kill", "WorkerLost: worker killed by SIGKILL, out of memory?"),
     5: ("full_disk", "OSError: [Errno 27] File too large"),  # the last one, because its worker can write no more
 }
@@ -86,14 +86,15 @@ def test_a_group_is_one_call_and_workers_take_turns_on_the_devices(tmp_path):
         runs,
         work="tests.sweep.toy_work:describe_batch",
         group=lambda run: run.config["N"],
-        workers=2,
+        workers=3,
         devices=["cuda:0", "cuda:1"],
         threads_per_worker=2,
     )
     assert sorted(run.key for run in outcome.done) == sorted(run.key for run in runs)
     found = [RunFolder(tmp_path, run).result() for run in runs]
-    assert [result["batch"] for result in found] == [3] * 6
-    assert {result["device"] for result in found} <= {"cuda:0", "cuda:1"}
+    assert [result["batch"] for result in found] == [2, 2, 1, 3, 3, 3]  # the first group in two, so that all have a job
+    places = {(result["device"], result["sharing"]) for result in found}
+    assert places <= {("cuda:0", 2), ("cuda:1", 1)}
     assert [result["threads"] for result in found] == [["2", "2", "2"]] * 6
 
 

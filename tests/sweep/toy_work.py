@@ -55,6 +55,7 @@ def describe_batch(folders: list[RunFolder], control: Control) -> None:
             {
                 "batch": len(folders),
                 "device": control.device,
+                "sharing": control.sharing,
                 "threads": [os.environ[name] for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")],
                 "pid": os.getpid(),
                 "main": Path(getattr(__import__("__main__"), "__file__", "none")).name,
@@ -85,6 +86,16 @@ def fail() -> None:
     raise ValueError("the toy broke\nat this place")
 
 
+def run_out_of_gpu_memory() -> None:
+    import torch
+
+    raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def lose_the_context() -> None:
+    raise RuntimeError("CUDA error: device-side assert triggered")
+
+
 def become_nan() -> None:
     raise FloatingPointError("loss is nan")
 
@@ -106,6 +117,8 @@ ACCIDENTS = {
     "fail": fail,
     "nan": become_nan,
     "memory": run_out_of_memory,
+    "gpu_memory": run_out_of_gpu_memory,
+    "context": lose_the_context,
     "kill": be_killed,
     "full_disk": fill_the_disk,
 }

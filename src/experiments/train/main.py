@@ -16,8 +16,9 @@ from src.experiments.train.config import TrainConfig, parse
 from src.experiments.train.model import check_layer
 from src.experiments.train.run import Prepared, prepare, train
 from src.report import train as report
-from src.sweep import Control, Run, plan, run_sweep
-from src.sweep.cli import SuggestingParser, pick_devices, positive_int
+from src.sweep import Control, Interrupted, Run, plan, run_sweep
+from src.sweep.cli import SuggestingParser, add_gpu_arguments, positive_int
+from src.sweep.devices import count_workers, describe_slots, make_slots, pick_devices
 from src.sweep.folder import RunFolder
 from src.sweep.job import Job, Note, Outcome, Settings, run_job
 from src.sweep.lock import check_writable
@@ -48,12 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     configs = [_parsed(one) for one in composed]
     runs = [_run(one, config) for one, config in zip(composed, configs, strict=True)]
+    devices = _devices(configs[0].device, args)
     if args.dry_run:
         todo = plan(runs, configs[0].out)
-        print("\n".join([*todo.lines(), f"{len(runs)} runs: {todo.summary()}"]))
+        lines = [*todo.lines(), f"{len(runs)} runs: {todo.summary()}"]
+        print("\n".join([*lines, *([_placement(devices, args)] if args.multirun else [])]))
         return 0
     if args.multirun:
-        return _sweep(runs, configs[0], args)
+        return _sweep(runs, configs[0], args, devices)
     device = choose_device(configs[0].device)
     autocast(device, configs[0].trainer.precision)  # says at once what this device cannot
     with distributed.process_group(device):
@@ -77,6 +80,7 @@ def _parser() -> SuggestingParser:
     add("--resolve", action="store_true", help="accepted: --cfg always shows values, not interpolations")
     add("--dry_run", action="store_true", help="print what would be run, and what is done already, and stop")
     add("--num_cpus", type=positive_int, default=1, metavar="N", help="of -m: runs at a time on a CPU (default: 1)")
+    add_gpu_arguments(parser, "of -m: ")
     add("--launcher", choices=LAUNCHERS, default="process", help="of -m: this machine, or a Ray cluster (RAY_ADDRESS)")
     add("--retry_failed", action="store_true", help="of -m: do failed runs again, from their last checkpoint")
     return parser
@@ -105,19 +109,36 @@ def _wandb(config: TrainConfig) -> WandbChoice:
     return choose_wandb(config.wandb.mode, config.wandb.project)
 
 
-def _sweep(runs: list[Run], config: TrainConfig, args: Any) -> int:
+def _devices(device: str, args: Any) -> list[str]:
+    """The devices of a sweep, from the key `device` and --gpus; a numbered device is a list of one GPU. Empty without -m."""
+    kind, _, index = device.partition(":")
+    if not args.multirun:
+        if args.gpus is not None or args.runs_per_gpu > 1:
+            raise UserError(
+                "--gpus and --runs_per_gpu are of -m; one run takes device=cuda:1, or many GPUs with torchrun"
+            )
+        return []
+    if index and args.gpus is not None:
+        raise UserError(f"--gpus and device={device} do not go together; leave one of them out")
+    return pick_devices(kind, (int(index),) if index.isdigit() else args.gpus, args.launcher)
+
+
+def _placement(devices: list[str], args: Any) -> str:
+    workers = count_workers(devices, args.num_cpus, args.runs_per_gpu)
+    return describe_slots(make_slots(devices, workers), args.launcher)
+
+
+def _sweep(runs: list[Run], config: TrainConfig, args: Any, devices: list[str]) -> int:
     if "WORLD_SIZE" in os.environ:
         raise UserError("-m and torchrun do not go together: a sweep starts its own processes")
     if config.train.mode == "test":
         raise UserError("-m trains; evaluate one checkpoint at a time")
-    devices = pick_devices(config.device.partition(":")[0]) if ":" not in config.device else [config.device]
-    on_cpu = devices == ["cpu"]
     _wandb(config)
     outcome = run_sweep(
         runs,
         "src.experiments.train.run:work",
         out=config.out,
-        workers=args.num_cpus if on_cpu else len(devices),
+        workers=count_workers(devices, args.num_cpus, args.runs_per_gpu),
         devices=devices,
         steps=_steps,
         launcher=args.launcher,
@@ -163,10 +184,18 @@ def _train_here(run: Run, config: TrainConfig, device: torch.device) -> int:
         print("\n".join([f"run: {folder.path}", *prepared.lines()]), flush=True)
     with stop_on_signals() as stop:
         if not distributed.is_main():
-            if distributed.broadcast(False):
-                train(prepared, None, Control(str(device), stopped=stop))
-            return 0
+            return _follow(prepared, Control(str(device), stopped=stop))
         return _train_in_folder(folder, prepared, Control(str(device), stopped=stop))
+
+
+def _follow(prepared: Prepared, control: Control) -> int:
+    """What every process but the first does: trains along, if process 0 has the folder, and stops when any is asked to."""
+    if distributed.broadcast(False):
+        try:
+            train(prepared, None, control)
+        except Interrupted:
+            return EXIT_INTERRUPTED
+    return 0
 
 
 def _train_in_folder(folder: RunFolder, prepared: Prepared, control: Control) -> int:

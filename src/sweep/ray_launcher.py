@@ -35,7 +35,7 @@ def run_on_ray(
     Raises:
         UserError: Ray is not installed, or its cluster cannot be reached.
     """
-    with _visible(devices) as seen:
+    with visible_gpus(devices) as seen:
         ray = _start_ray(len(devices), len(seen))
     try:
         board = ray.remote(num_cpus=0)(Board).remote()
@@ -166,7 +166,7 @@ def do_job(job: Job, settings: Settings, place: tuple[str, int], board: Any, pat
 
 
 @contextlib.contextmanager
-def _visible(devices: list[str]) -> Iterator[list[str]]:
+def visible_gpus(devices: list[str]) -> Iterator[list[str]]:
     """While entered, a Ray that is started sees the GPUs among `devices` only; yields their names in CUDA_VISIBLE_DEVICES."""
     earlier = os.environ.get("CUDA_VISIBLE_DEVICES")
     numbers = [int(device.partition(":")[2]) for device in dict.fromkeys(devices) if is_gpu(device)]

@@ -25,8 +25,10 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--launcher", default="process")
+    parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
-    outcome = toy_sweep(arguments.out, workers=arguments.workers, launcher=arguments.launcher)
+    options = {"workers": arguments.workers, "launcher": arguments.launcher, "devices": [arguments.device]}
+    outcome = toy_sweep(arguments.out, **options)
     print(outcome.report(arguments.out))
     return outcome.exit_code
 

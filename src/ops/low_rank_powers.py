@@ -5,11 +5,12 @@ With t = a S + b, K[a S + b] = (C X^a) (A^b B) and X = A^S. Telescoping A^S agai
     A^S = D^S + sum_{j < S} (A^j p) (q D^(S-1-j)),
 
 so the fine side is S steps of O(N) on B, p and q; one matrix product makes X; the coarse side is L / S steps with X, one
-channel at a time so that X stays in cache; one matrix product makes K. The backward pass runs the same steps in reverse.
+channel at a time so that X stays in cache or registers; one matrix product makes K. The backward pass runs the same steps in
+reverse.
 
 Real coordinates throughout: a half xi of N conjugate pairs is x = (Re xi, Im xi) of length n = 2 N, D x is d xi, and q is
 a row of length n. Up to X all is float64, so that rounding does not grow with L; on a CPU channels go in blocks that fit the
-cache. Forms differ in how they step (`Steps`), and share the rest.
+cache. The fast forms share all of this and differ in how they step (`Steps`).
 """
 
 from collections.abc import Callable

@@ -1,11 +1,12 @@
 """The sequential half of `low_rank_powers`: powers of D + p q on vectors, of a dense X on rows, and both in reverse.
 
-Everything else there is batched products that all backends share; a backend is one `Steps`. The one here is plain torch: k
-powers and A^k give the next k in one batched product,
+The rest of that file is batched products, and shared; what a form does in its own way is one `Steps`. The one here is plain torch
+for any device. Its fine half doubles: k powers give the next k in two batched products,
 
     A^(k + j) x = D^k A^j x + sum_{i < k} (A^i p) (q D^(k-1-i) A^j x),
 
-and sums over all later powers are made by doubling too, so log2(S) products stand for S steps on any device.
+and so does the sum over later powers, a prefix sum, in its adjoint: log2(S) launches where a loop has S. The coarse half is a loop
+of M products: doubling it would take squares of X, n^3 each, in the precision of C.
 
 Arrays are those of `low_rank_powers`: d (H, n) in (Re, Im) halves, p and q (H, r, n), n = 2 N, S a power of two.
 """
@@ -18,18 +19,19 @@ from torch import Tensor
 
 
 class Steps(NamedTuple):
-    """Four functions that work in place, A = D + sum_r p_r q_r.
+    """Four functions that work in place; A = D + sum_r p_r q_r.
 
     Attributes:
         fine: (d, p, q, right, left) fills right (H, m, S, n) with A^k of its k = 0, and left (H, r, S, n) with q D^(S-1-k).
-        fine_adjoint: (d, p, q, right, left, grad_right, grad_left) turns the gradients of every power into those of all that
-            it leads to, A^T grad_right_(k+1) and D grad_left_(k-1) added; `right` and `left` are what `fine` left.
+        fine_adjoint: (d, p, q, right, left, grad_right, grad_left), the first five as `fine` left them, adds A^T grad_right_(k+1)
+            to each grad_right_k and D grad_left_(k-1) to each grad_left_k, in the order that sums over all later steps, and
+            returns the gradients of d, p and q through the steps.
         coarse: (X, x) fills x (H, c, M, n) with x_0 X^a; X (H, n, n).
-        coarse_adjoint: (X, g) turns g (H, c, M, n) likewise, g_(a+1) X^T added.
+        coarse_adjoint: (X, g) adds g_(a+1) X^T to each g_a (H, c, M, n), from the last one down.
     """
 
     fine: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], None]
-    fine_adjoint: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], None]
+    fine_adjoint: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
     coarse: Callable[[Tensor, Tensor], None]
     coarse_adjoint: Callable[[Tensor, Tensor], None]
 
@@ -85,10 +87,8 @@ def system_gradients(
     """Returns the gradients of d, p and q through all steps x_(k+1) = D x_k + sum_r p_r (q_r x_k) and y_(k-1) = y_k D."""
     x, g = right[:, :, :-1].flatten(1, 2), grad_right[:, :, 1:].flatten(1, 2)
     grad_p, grad_q = (x @ q.mT).mT @ g, (g @ p.mT).mT @ x
-    grad_d = _conjugate_product(g, x) + _conjugate_product(
-        left[:, :, 1:].flatten(1, 2), grad_left[:, :, :-1].flatten(1, 2)
-    )
-    return grad_d, grad_p, grad_q
+    y, grad_y = left[:, :, 1:].flatten(1, 2), grad_left[:, :, :-1].flatten(1, 2)
+    return _conjugate_product(g, x) + _conjugate_product(y, grad_y), grad_p, grad_q
 
 
 def _conjugate_product(x: Tensor, y: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ transpose from the last one down:
     coarse    T = X^T, n x n, in the precision of C: O(n^2) a step, X held in registers.
 
 A step waits for the one before it, so the g_k are loaded a step ahead. Float64 in the fine steps keeps rounding from growing
-with L. It costs O(r S n) a channel, little even on cards whose float64 runs at 1/64 of float32; the float64 product that makes X
-from the powers, 2 r S n^2 a channel, is what such a card feels. An X too large for one program steps by batched products.
+with L. It costs O(r S n) operations a channel, the float64 product that makes X from these powers 2 r S n^2: on a card whose
+float64 runs at 1/64 of float32 that product counts, the steps do not. An X too large for one program steps by batched products.
 """
 
 import triton

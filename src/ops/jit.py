@@ -16,6 +16,7 @@ from src.cache import cache_root
 
 # Sums may be reordered (that is what vectorises) and products contracted; NaN and infinity keep their meaning, so a diverged run is seen.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+IN_ORDER = FASTMATH - {"reassoc"}
 _SOURCES = ("ops", "theory")
 
 
@@ -36,3 +37,8 @@ if "NUMBA_CACHE_DIR" not in os.environ:
 def jit(function: Callable) -> Callable:
     """Compiles `function` at its first call for each combination of argument types; later processes load it from the cache."""
     return numba.njit(cache=True, fastmath=FASTMATH, nogil=True, error_model="numpy")(function)
+
+
+def jit_in_order(function: Callable) -> Callable:
+    """As `jit`, for arithmetic that is exact only in the order in which it is written."""
+    return numba.njit(cache=True, fastmath=IN_ORDER, nogil=True, error_model="numpy")(function)

@@ -80,8 +80,8 @@ def _joined(planes: Tensor) -> Tensor:
 
 
 def _scaled(A: Tensor) -> Tensor:
-    """A (P, N, D) as the exponentials of `src.ops.elementary` want it: powers of two and half turns."""
-    return A[0] * LOG2_E if len(A) == 1 else torch.stack([A[0] * LOG2_E, A[1] / math.pi])
+    """A (P, N, D) as the exponentials of `src.ops.elementary` want it: the real part for powers of two."""
+    return A[0] * LOG2_E if len(A) == 1 else torch.stack([A[0] * LOG2_E, A[1]])
 
 
 def _sums(B: Tensor, x: Tensor) -> Tensor:

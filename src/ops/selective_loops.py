@@ -5,7 +5,7 @@ chunk is stored, no other; the backward pass takes the chunks in reverse and com
 held as real planes; P is 1 (real) or 2 (real part, imaginary part). `src.ops.selective_states` has the mathematics.
 """
 
-from src.ops.elementary import LOG2_E, exp2, log1p_unit
+from src.ops.elementary import LOG2_E, exp2, exp_unit, log1p_unit
 from src.ops.jit import jit
 from src.ops.selective_states import (
     add_products,
@@ -28,8 +28,7 @@ ROWS_FORWARD, ROWS_BACKWARD = 3, 12  # work arrays of (T_CHUNK + 1, W_BLOCK) tha
 @jit
 def _steps(x, dt, bias, softplus, w, u):
     """One row: w = dt + bias, through softplus if asked, and u = w x."""
-    real = x.dtype.type
-    scale = real(-LOG2_E)
+    zero = x.dtype.type(0)
     for d in range(x.size):
         w[d] = dt[d]
     if bias.size > 0:
@@ -38,7 +37,7 @@ def _steps(x, dt, bias, softplus, w, u):
     if softplus:
         for d in range(x.size):
             v = w[d]
-            w[d] = max(v, real(0)) + log1p_unit(exp2(abs(v) * scale))
+            w[d] = max(v, zero) + log1p_unit(exp_unit(-abs(v)))
     for d in range(x.size):
         u[d] = w[d] * x[d]
 

@@ -15,7 +15,7 @@ constant one is a number per channel, an array (1, W). Numba resolves which when
 walks its rows backwards, or LLVM would give up: the adjoints look their rows up in `order`.
 """
 
-from src.ops.elementary import exp2, exp_pi_i
+from src.ops.elementary import exp2, exp_i
 from src.ops.jit import jit
 
 
@@ -41,13 +41,13 @@ def real_forward(w, u, S, B, C, h, y):
 
 @jit
 def complex_forward(w, u, S, V, Br, Bi, Cr, Ci, hr, hi, y):
-    """As `real_forward`; S = Re(A) log2(e) and V = Im(A) / pi."""
+    """As `real_forward`; S = Re(A) log2(e) and V = Im(A)."""
     for t in range(w.shape[0]):
         for d in range(w.shape[1]):
             br, bi = _weight(Br, t, d), _weight(Bi, t, d)
             cr, ci = _weight(Cr, t, d), _weight(Ci, t, d)
             size = exp2(w[t, d] * S[d])
-            cos, sin = exp_pi_i(w[t, d] * V[d])
+            cos, sin = exp_i(w[t, d] * V[d])
             ar, ai = size * cos, size * sin
             p, q = hr[d], hi[d]
             re = ar * p - ai * q + br * u[t, d]
@@ -78,7 +78,7 @@ def complex_states(w, u, S, V, Br, Bi, ar, ai, nr, ni, hr, hi):
         for d in range(w.shape[1]):
             br, bi = _weight(Br, t, d), _weight(Bi, t, d)
             size = exp2(w[t, d] * S[d])
-            cos, sin = exp_pi_i(w[t, d] * V[d])
+            cos, sin = exp_i(w[t, d] * V[d])
             x, y = size * cos, size * sin
             ar[t, d], ai[t, d] = x, y
             p, q = nr[d], ni[d]

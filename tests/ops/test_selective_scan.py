@@ -115,19 +115,22 @@ def test_many_channels(complex_field):
     assert_equal(values_and_gradients(case, "compiled"), values_and_gradients(case, "reference"), 1e-11)
 
 
-@pytest.mark.parametrize("backend", FAST)
 @pytest.mark.parametrize("complex_field", [False, True])
-def test_single_precision(backend, complex_field):
-    """Float32 at L = 1000 against float64: no further off than the definition itself in float32, up to a factor of 4."""
-    case = problem(1000, complex_field, D=17, N=4, dtype=torch.float32)
-    double = {
-        name: tensor.to(torch.complex128 if tensor.is_complex() else torch.float64) for name, tensor in case.items()
-    }
-    want = values_and_gradients(double, "reference")
-    got, plain = values_and_gradients(case, backend), values_and_gradients(case, "reference")
-    for name, value in want.items():
-        error, error_of_plain = ((side[name] - value).abs().max() / value.abs().max() for side in (got, plain))
-        assert error < max(4 * error_of_plain, 1e-6), name
+def test_single_precision(complex_field):
+    """Float32 at L = 1000 against float64, the worst of 16 problems: no further off than the definition itself in float32,
+    up to a factor of 4. A slow state that turns shows an angle or a step that is always rounded to one side."""
+    worst: dict[str, dict[str, float]] = {name: {} for name in ("reference", "torch", "compiled")}
+    for seed in range(16):
+        case = problem(1000, complex_field, D=17, N=4, dtype=torch.float32, seed=seed)
+        double = {name: t.to(torch.complex128 if t.is_complex() else torch.float64) for name, t in case.items()}
+        want = values_and_gradients(double, "compiled")
+        for backend, errors in worst.items():
+            for name, value in values_and_gradients(case, backend).items():
+                error = float((value - want[name]).abs().max() / want[name].abs().max())
+                errors[name] = max(error, errors.get(name, 0.0))
+    for backend in ("torch", "compiled"):
+        for name, error in worst[backend].items():
+            assert error < 4 * worst["reference"][name], (backend, name)
 
 
 @pytest.mark.parametrize("backend", FAST)

@@ -4,12 +4,13 @@ A batch is gathered with a few tensor operations from an array in memory or mapp
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
 
+from src.dataloaders.placement import Placement
 from src.errors import UserError
 
 
@@ -43,6 +44,10 @@ class SequenceDataset(Protocol):
         """
         ...
 
+    def placed(self, placement: Placement) -> Self:
+        """Returns the same data set with its arrays in `placement`: `indices` and random draws stay on the host, batches do not."""
+        ...
+
 
 class MapDataset:
     """`__getitem__` by way of `batch`."""
@@ -67,6 +72,10 @@ class Subset(MapDataset):
         """See `SequenceDataset.batch`."""
         return self.dataset.batch(self.indices[indices], generator)
 
+    def placed(self, placement: Placement) -> "Subset":
+        """See `SequenceDataset.placed`."""
+        return Subset(self.dataset.placed(placement), self.indices)
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -88,6 +97,18 @@ class Splits:
     d_input: int | None = None
     vocabulary: tuple[str, ...] | None = None
     note: str = ""
+
+    def placed(self, placement: Placement) -> "Splits":
+        """Returns the splits with their arrays in `placement`."""
+        train, val, test = (split.placed(placement) for split in (self.train, self.val, self.test))
+        return replace(self, train=train, val=val, test=test)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of all arrays that `placed` copies."""
+        counter = Placement(torch.device("meta"))
+        self.placed(counter)
+        return counter.n_bytes
 
 
 def random_split(n: int, sizes: Sequence[int], seed: int) -> list[Tensor]:

@@ -1,6 +1,7 @@
 """Images (pixel after pixel, row by row) and sounds: whole numbers in memory or on disk, scaled when a batch is gathered.
 
-x = (v / top - mean) / std for the stored number v, with a mean and a std for each channel.
+x = (v / top - mean) / std for the stored number v, with a mean and a std for each channel. On another device the same x comes from a table
+over all v that the host has computed: two devices round one formula differently.
 """
 
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from src.dataloaders.base import Batch, MapDataset
 from src.dataloaders.cache import MappedArray
+from src.dataloaders.placement import Placement, send, tensor_of
 
 CROP_PADDING = 4  # pixels mirrored at each side before a random crop
 
@@ -34,6 +36,7 @@ class ScaledSequences(MapDataset):
         scaling: to float32; None gives the numbers of one channel as (B, L) int64 tokens.
         order: (L,) the order in which pixels are read; None is row by row.
         augment: for images, random crop after mirrored padding by 4 pixels, and a mirror image half of the time.
+        table: (256 or 65536, C) scaled numbers, from the smallest on; None computes them.
     """
 
     values: Tensor | MappedArray
@@ -41,29 +44,48 @@ class ScaledSequences(MapDataset):
     scaling: Scaling | None
     order: Tensor | None = None
     augment: bool = False
+    table: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def batch(self, indices: Tensor, generator: torch.Generator | None = None) -> Batch:
         """See `SequenceDataset.batch`. Raises ValueError where augmentation has no generator to draw from."""
-        values = self.values.tensor if isinstance(self.values, MappedArray) else self.values
-        x = values[indices]
+        values = tensor_of(self.values)
+        rows = send(indices, values.device)
+        x = values[rows]
         if self.augment:
             if generator is None:
                 raise ValueError("an augmented data set needs a generator, so that a resumed run sees the same images")
             x = _crop_and_mirror(x, generator)
         if self.order is not None:
             x = x[:, self.order]
-        return Batch(self._scale(x), self.labels[indices])
+        return Batch(self._scale(x), self.labels[rows])
 
     def augmented(self) -> "ScaledSequences":
         """The same images with augmentation."""
         return replace(self, augment=True)
 
+    def placed(self, placement: Placement) -> "ScaledSequences":
+        """See `SequenceDataset.placed`."""
+        arrays = {"values": self.values, "labels": self.labels, "order": self.order, "table": self._table()}
+        return replace(self, **{name: placement.keep(x) for name, x in arrays.items() if x is not None})
+
+    def _table(self) -> Tensor | None:
+        if self.scaling is None or self.table is not None:
+            return self.table
+        values = tensor_of(self.values)
+        stored = torch.iinfo(values.dtype)
+        if stored.bits > 16:
+            raise ValueError(f"expected numbers of 8 or 16 bits, got {values.dtype}")
+        numbers = torch.arange(stored.min, stored.max + 1, dtype=values.dtype)
+        return self._scale(numbers[:, None].expand(-1, values.shape[-1]))
+
     def _scale(self, x: Tensor) -> Tensor:
         if self.scaling is None:
             return x[..., 0].long()
+        if self.table is not None:
+            return self.table[x.long() - torch.iinfo(x.dtype).min, torch.arange(x.shape[-1], device=x.device)]
         mean, std = torch.tensor(self.scaling.mean), torch.tensor(self.scaling.std)
         return torch.addcmul(-mean / std, x, 1 / (self.scaling.top * std))
 
@@ -72,9 +94,10 @@ def _crop_and_mirror(x: Tensor, generator: torch.Generator) -> Tensor:
     """x: (B, side * side, C). Each image is shifted by up to 4 pixels, its border mirrored, and flipped half of the time."""
     n, length, channels = x.shape
     side = int(length**0.5)
-    shift = torch.randint(-CROP_PADDING, CROP_PADDING + 1, (2, n, 1), generator=generator)
-    flip = torch.randint(2, (n, 1), generator=generator).bool()
-    rows, columns = _mirror(torch.arange(side) + shift[0], side), _mirror(torch.arange(side) + shift[1], side)
+    shift = send(torch.randint(-CROP_PADDING, CROP_PADDING + 1, (2, n, 1), generator=generator), x.device)
+    flip = send(torch.randint(2, (n, 1), generator=generator).bool(), x.device)
+    pixels = torch.arange(side, device=x.device)
+    rows, columns = _mirror(pixels + shift[0], side), _mirror(pixels + shift[1], side)
     columns = torch.where(flip, columns.flip(1), columns)
     index = (rows[:, :, None] * side + columns[:, None, :]).reshape(n, length, 1)
     return x.gather(1, index.expand(-1, -1, channels))

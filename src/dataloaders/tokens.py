@@ -5,6 +5,7 @@ split that occur at least `min_freq` times, the most frequent first, ties in ord
 symbols, then the end symbol follows.
 """
 
+import copy
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 
 from src.dataloaders.base import Batch, MapDataset
 from src.dataloaders.cache import MappedArray
+from src.dataloaders.placement import Placement, send, tensor_of
 
 PAD, UNKNOWN, END = 0, 1, 2
 SPECIAL = ("<pad>", "<unk>", "<eos>")
@@ -143,11 +145,19 @@ class TokenSequences(MapDataset):
 
     def batch(self, indices: torch.Tensor, generator: torch.Generator | None = None) -> Batch:
         """See `SequenceDataset.batch`."""
-        offsets, tokens = self._offsets.tensor, self._tokens.tensor
+        offsets, tokens = self._offsets.tensor, tensor_of(self._tokens)
         texts = indices[:, None] * self.documents + torch.arange(self.documents)
-        lengths = offsets[texts + 1] - offsets[texts]
-        time = torch.arange(int(lengths.max()))
-        place = (offsets[texts][..., None] + time).clamp_(max=len(tokens) - 1)
+        starts = offsets[texts]
+        lengths = offsets[texts + 1] - starts
+        time = torch.arange(int(lengths.max()), device=tokens.device)  # of the host's lengths: nothing to wait for
+        starts, lengths, rows = (send(part, tokens.device) for part in (starts, lengths, indices))
+        place = (starts[..., None] + time).clamp_(max=len(tokens) - 1)
         x = tokens[place].long().masked_fill_(time >= lengths[..., None], PAD)
-        y = self._labels.tensor[indices]
+        y = tensor_of(self._labels)[rows]
         return Batch(x, y, lengths) if self.documents > 1 else Batch(x[:, 0], y, lengths[:, 0])
+
+    def placed(self, placement: Placement) -> "TokenSequences":
+        """See `SequenceDataset.placed`; the offsets stay on the host, where the length of a batch is needed."""
+        placed = copy.copy(self)
+        placed._tokens, placed._labels = placement.keep(self._tokens), placement.keep(self._labels)
+        return placed

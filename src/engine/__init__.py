@@ -8,6 +8,7 @@ from src.engine.loop import fit
 from src.engine.optim import group_table, make_optimizer, parameter_groups
 from src.engine.plan import FitResult, Plan
 from src.engine.schedule import make_schedule
+from src.engine.staging import Staged
 from src.engine.state import TrainState
 from src.engine.stop import Stopped, stop_on_signals
 from src.engine.store import FileStore, MemoryStore, RunStore, run_ports
@@ -27,6 +28,7 @@ __all__ = [
     "Plan",
     "Ratio",
     "RunStore",
+    "Staged",
     "Stopped",
     "Tally",
     "TensorBatches",

@@ -80,7 +80,8 @@ class TensorBatches(_Order):
 
     def iterate(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
         for indices in self._order(epoch)[start:]:
-            rows = torch.from_numpy(indices).to(self._tensors[0].device)
+            rows, device = torch.from_numpy(indices), self._tensors[0].device
+            rows = to_device(pinned(rows), device) if device.type == "cuda" else rows.to(device)
             yield tuple(tensor[rows] for tensor in self._tensors)
 
 
@@ -141,24 +142,40 @@ class GeneratedBatches:
             yield self._make(self._seed, step * distributed.world_size() + distributed.rank())
 
 
+def map_tensors(change: Callable[[Tensor], Tensor], batch: Batch) -> Batch:
+    """Returns the batch with each tensor changed; the rest as it is."""
+    if isinstance(batch, Tensor):
+        return change(batch)
+    if isinstance(batch, dict):
+        return {key: map_tensors(change, value) for key, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(map_tensors(change, value) for value in batch))
+    if isinstance(batch, (tuple, list)):
+        return type(batch)(map_tensors(change, value) for value in batch)
+    return batch
+
+
+def tensors_in(batch: Batch) -> Iterator[Tensor]:
+    """Yields the tensors of a batch in the order of `map_tensors`."""
+    if isinstance(batch, Tensor):
+        yield batch
+    elif isinstance(batch, (dict, tuple, list)):
+        for value in batch.values() if isinstance(batch, dict) else batch:
+            yield from tensors_in(value)
+
+
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """Returns the batch with its tensors on `device`; pinned memory is copied while the host goes on."""
-    if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)
-    if isinstance(batch, dict):
-        return {key: to_device(value, device) for key, value in batch.items()}
-    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(to_device(value, device) for value in batch))
-    if isinstance(batch, (tuple, list)):
-        return type(batch)(to_device(value, device) for value in batch)
-    return batch
+    return map_tensors(lambda tensor: tensor.to(device, non_blocking=True), batch)
+
+
+def pinned(batch: Batch) -> Batch:
+    """Returns the batch in memory of the host that a CUDA device reads by itself."""
+    return map_tensors(Tensor.pin_memory, batch)
 
 
 def samples_in(batch: Batch) -> int:
     """Returns the number of samples: the length of the first tensor."""
-    if isinstance(batch, Tensor):
-        return len(batch)
-    for value in batch.values() if isinstance(batch, dict) else batch:
-        if isinstance(value, (Tensor, dict, tuple, list)):
-            return samples_in(value)
+    for tensor in tensors_in(batch):
+        return len(tensor)
     raise ValueError("a batch without a tensor")

@@ -17,6 +17,7 @@ from src.engine import distributed
 from src.engine.batches import Batch, Batches, samples_in, to_device
 from src.engine.compile import compiled
 from src.engine.evaluate import Evaluator, Objective
+from src.engine.graphs import check_capturable
 from src.engine.plan import FitResult, Plan, limited
 from src.engine.precision import loss_scaler
 from src.engine.progress import ProgressLine
@@ -71,7 +72,7 @@ def fit(
     Raises:
         Stopped: asked to stop; the state is saved.
         FloatingPointError: the loss is not finite; names the tensor. The saved states are from before.
-        UserError: the saved state is another model's, or `plan.monitor` names no evaluator.
+        UserError: the saved state is another model's, `plan.monitor` names no evaluator, or the step cannot be a CUDA graph.
     """
     loop = _Loop(state, train, objective, plan, device)
     loop.evaluators, loop.final_evaluators, loop.enough = dict(evaluators or {}), dict(final or {}), enough
@@ -100,6 +101,8 @@ class _Loop:
         self.n_batches = limited(len(train), plan.limit_train_batches)
         if self.n_batches == 0:
             raise UserError("the training set has no full batch; use a smaller batch_size or drop_last=false")
+        if plan.cuda_graph:
+            check_capturable(device, plan.precision)
         self.last_save = time.monotonic()
         if state.scaler is None:
             state.scaler = loss_scaler(device, plan.precision)

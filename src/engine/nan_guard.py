@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from src.engine.batches import Batch
+from src.engine.batches import Batch, tensors_in
 from src.engine.evaluate import Objective
 
 
@@ -65,7 +65,7 @@ def _watched(model: nn.Module) -> Iterator[list[str]]:
 
 def _input_hook(label: str, bad: list[str]):
     def hook(module: nn.Module, inputs: Any) -> None:
-        if any(map(_is_bad, _tensors(inputs))):
+        if any(map(_is_bad, tensors_in(inputs))):
             bad.append(f"the input of '{label}'")
 
     return hook
@@ -73,7 +73,7 @@ def _input_hook(label: str, bad: list[str]):
 
 def _output_hook(label: str, bad: list[str]):
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-        if any(map(_is_bad, _tensors(output))):
+        if any(map(_is_bad, tensors_in(output))):
             bad.append(f"the output of '{label}'")
 
     return hook
@@ -89,13 +89,3 @@ def _gradient_hook(name: str, bad: list[str]):
 
 def _is_bad(tensor: Tensor) -> bool:
     return (tensor.is_floating_point() or tensor.is_complex()) and not bool(torch.isfinite(tensor.detach()).all())
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from _tensors(item)
-    elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))

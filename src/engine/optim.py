@@ -94,13 +94,16 @@ def _tags(name: str, parameter: nn.Parameter) -> dict[str, float]:
 def make_optimizer(name: str, groups: list[Group], **options: Any) -> torch.optim.Optimizer:
     """Returns "adamw", "adam" or "sgd" over the groups; `options` are its own keywords (betas, eps, momentum, ...).
 
-    Each torch group keeps its own rate in "initial_lr", which schedules scale.
+    On a GPU it is torch's fused form: one kernel for many tensors, its counters on the device. Each torch group keeps its own rate in
+    "initial_lr", which schedules scale.
 
     Raises:
         UserError: an unknown optimizer, or an option that it does not have.
     """
     if name not in _OPTIMIZERS:
         raise UserError(f"unknown optimizer '{name}'{did_you_mean(name, _OPTIMIZERS)}")
+    if all(p.is_cuda for group in groups for p in group.parameters.values()):
+        options.setdefault("fused", True)
     if "betas" in options:
         options["betas"] = tuple(options["betas"])
     torch_groups = [

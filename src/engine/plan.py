@@ -17,6 +17,7 @@ class Plan:
         limit_train_batches: share (float) or number (int) of an epoch's batches.
         monitor, mode: the metric of an epoch's row that decides which weights are best.
         compile: try torch.compile.
+        cuda_graph: repeat steps of one shape as a captured CUDA graph; see `src.engine.graphs`.
         log_every: steps between rows of the log.
         save_seconds: states are saved at least so often, between steps.
         save_steps: and after every so many steps.
@@ -33,6 +34,7 @@ class Plan:
     monitor: str = "val/accuracy"
     mode: Literal["min", "max"] = "max"
     compile: bool = False
+    cuda_graph: bool = False
     log_every: int = 50
     save_seconds: float = 60.0
     save_steps: int | None = None

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from src.engine import distributed
 from src.engine.ema import Ema
+from src.engine.optimizer_state import load_optimizer_state, optimizer_state
 from src.engine.rng import rng_state, set_rng_state
 from src.engine.schedule import Constant, Schedule
 from src.engine.tally import Tally
@@ -49,9 +50,14 @@ class TrainState:
     def set_rates(self) -> float:
         """Sets the learning rate of every group for the coming step; returns the first group's."""
         t = self.step if self.schedule.interval == "step" else self.epoch
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.rate(group["initial_lr"], t)
-        return self.optimizer.param_groups[0]["lr"]
+        groups = self.optimizer.param_groups
+        rates = [self.schedule.rate(group["initial_lr"], t) for group in groups]
+        for group, rate in zip(groups, rates, strict=True):
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)  # where a captured step reads it
+            else:
+                group["lr"] = rate
+        return rates[0]
 
     def weights(self) -> dict[str, Tensor]:
         """Returns a copy of what is evaluated: the model's tensors, averaged where there is a moving average."""
@@ -63,7 +69,7 @@ class TrainState:
         return {
             **{name: getattr(self, name) for name in _PLAIN},
             "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer_state(self.optimizer),
             "schedule": self.schedule.state_dict(),
             "ema": self.ema.state_dict() if self.ema else {},
             "scaler": self.scaler.state_dict() if self.scaler else {},
@@ -83,7 +89,7 @@ class TrainState:
                 f"start as many as before"
             )
         load_weights(self.model, state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer_state(self.optimizer, state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         if self.ema:
             self.ema.load_state_dict(state["ema"])

@@ -2,9 +2,13 @@
 
 The gradients of the batches' summed losses are added up and divided once by the number of targets in all of them, over all processes
 too. So accumulation and several processes give the gradient of the one large batch, exactly, also where batches differ in length.
+
+What changes from step to step without being a batch (learning rates, the step's number) is written to the device first. The update itself
+then reads nothing but tensors, waits for no value and works in place, so that it can be captured once and repeated (`graphs.py`).
 """
 
 import contextlib
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +17,9 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from src.engine import distributed
 from src.engine.batches import Batch, to_device
 from src.engine.evaluate import Objective
+from src.engine.graphs import CudaCapture, Graphs
 from src.engine.nan_guard import first_bad_tensor
+from src.engine.optimizer_state import make_capturable
 from src.engine.plan import Plan
 from src.engine.precision import autocast
 from src.engine.state import TrainState
@@ -31,28 +37,39 @@ class Step:
         self._state, self._runner, self._plan, self._device = state, runner, plan, device
         self._objective = at_precision(objective, plan, device)
         self._check_every = plan.check_every or (plan.log_every if device.type == "cuda" else 1)
+        self._number = torch.zeros((), dtype=torch.int64, device=device)  # of the running step, from 1
         self._first_bad = torch.full((), -1, device=device)  # the first step whose loss or gradient was not finite
+        self._repeat: Callable[[list[Batch]], None] = self._update
+        if plan.cuda_graph:
+            make_capturable(state.optimizer)
+            self._repeat = Graphs(self._update, CudaCapture())
 
     def __call__(self, batches: list[Batch]) -> float:
         self._batches = [to_device(batch, self._device) for batch in batches]
         lr = self._state.set_rates()
-        loss = self._backward()
-        is_finite = self._divide_gradients(loss) & torch.isfinite(loss[0])
-        self._first_bad = torch.where((self._first_bad < 0) & ~is_finite, self._state.step + 1, self._first_bad)
-        if self._check_every == 1:
-            self.check_finite()  # before the weights change: they show which tensor was the first
-        self._update()
+        self._number.fill_(self._state.step + 1)
+        self._repeat(self._batches)
         self._state.step += 1
         self._state.batch += len(batches)
         if self._state.step % self._check_every == 0:
             self.check_finite()
         return lr
 
-    def _backward(self) -> Tensor:
+    def _update(self, batches: list[Batch]) -> None:
+        """One update from batches on the device; what it leaves is in place."""
+        loss = self._backward(batches)
+        is_finite = self._divide_gradients(loss) & torch.isfinite(loss[0])
+        is_first = (self._first_bad < 0) & ~is_finite
+        self._first_bad.copy_(torch.where(is_first, self._number, self._first_bad))
+        if self._check_every == 1 and not self._plan.cuda_graph:
+            self.check_finite()  # before the weights change: they show which tensor was the first
+        self._change_weights()
+
+    def _backward(self, batches: list[Batch]) -> Tensor:
         """Adds up gradients; returns (the summed loss, the number of targets) over all batches and processes, (2,)."""
         loss = torch.zeros(2, dtype=torch.float64, device=self._device)
-        for i, batch in enumerate(self._batches):
-            is_last = i == len(self._batches) - 1
+        for i, batch in enumerate(batches):
+            is_last = i == len(batches) - 1
             no_sync = getattr(self._runner, "no_sync", contextlib.nullcontext)
             with contextlib.nullcontext() if is_last else no_sync():  # processes exchange gradients once a step
                 measures = self._objective(self._runner, batch)
@@ -77,7 +94,7 @@ class Step:
         state.window.add({"grad_norm": Ratio(norm, 1)})
         return torch.isfinite(norm)
 
-    def _update(self) -> None:
+    def _change_weights(self) -> None:
         state = self._state
         state.scaler.step(state.optimizer)
         state.scaler.update()
@@ -96,7 +113,9 @@ class Step:
             return
         found = distributed.gather(first_bad_tensor(self._state.model, self._objective, self._batches))
         name = next((name for name in found if name), "unknown: all were finite when the same batches ran again")
-        hint = "" if self._check_every == 1 else "; resume with check_every=1 to see where it began"
+        early = "check_every=1 and cuda_graph=false" if self._plan.cuda_graph else "check_every=1"
+        is_early = self._check_every == 1 and not self._plan.cuda_graph
+        hint = "" if is_early else f"; resume with {early} to see where it began"
         raise FloatingPointError(f"step {step}: the first tensor that is not finite is {name}{hint}")
 
 

@@ -20,6 +20,7 @@ from src.engine import (
     GeneratedBatches,
     Plan,
     Ratio,
+    Staged,
     Stopped,
     TensorBatches,
     TrainState,
@@ -41,6 +42,7 @@ from src.sweep.script import run_script
 from src.tasks.tokens import HELD_OUT, TokenBatch, TokenTask
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "selectivity"
+STAGE = 64  # batches that a GPU is sent in one copy: they are small
 FOLLOWED = 200  # held-out examples after each epoch
 EXTRAPOLATION = tuple(2**k for k in range(6, 15))
 EXAMPLES = (
@@ -62,12 +64,14 @@ def work(folders: list[RunFolder], control: Control) -> None:
     optimizer = make_optimizer("adam", parameter_groups(model, config.train.lr))
     task, batch_size = config.dataset.task(), config.train.batch_size
     scored = scored_steps(task)
-    make = lambda seed, step: task.batch(seed, step, batch_size, device=device)
+    fresh = GeneratedBatches(
+        lambda seed, step: task.batch(seed, step, batch_size), config.dataset.epoch_size // batch_size, config.seed
+    )
     followed = task.batch(config.seed, 1, FOLLOWED, HELD_OUT, device)
     try:
         result = fit(
             TrainState(model, optimizer),
-            GeneratedBatches(make, config.dataset.epoch_size // batch_size, config.seed),
+            Staged(fresh, device, STAGE),
             scores(scored),
             Plan(
                 max_epochs=config.train.num_epochs,

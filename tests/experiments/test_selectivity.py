@@ -92,7 +92,7 @@ def test_a_comparison_from_the_command_line(tmp_path, capsys):
         assert all(
             0 <= result[f"test/{name}"] <= 1 for name in ("accuracy", "sequence_accuracy", "first_token_accuracy")
         )
-        assert result["backend"] == "compiled"
+        assert result["backends"]["selective scan"] == "compiled on cpu"
     assert (tmp_path / "selectivity-delay" / "report" / "curves-delay.png").exists()
     assert "4 of 4 runs" in report.report(tmp_path)
 

@@ -200,3 +200,29 @@ def test_equal_runs_have_equal_keys_whatever_the_place_and_the_mirror(tmp_path):
         "wandb=null", f"out={tmp_path}", "device=cpu", "train.resume=never", "reference.milestone=x"
     )
     assert plain() != plain("optimizer.lr=0.02")
+
+
+def test_keys_of_a_gpu_leave_the_runs_of_before_their_key():
+    """At their defaults they are no part of it; a worker of a sweep reads what else was chosen from it."""
+    plain = config_of("experiment=smoke/digits").plain
+    assert "stage" not in plain["loader"]
+    assert "cuda_graph" not in plain["trainer"]
+    assert parse(plain).loader.stage == "auto"
+    chosen = config_of("experiment=smoke/digits", "loader.stage=host", "trainer.cuda_graph=true").plain
+    assert (parse(chosen).loader.stage, parse(chosen).trainer.cuda_graph) == ("host", True)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("loader.stage=disk", "loader"),
+        ("loader.stag=host", "did you mean 'loader.stage'"),
+        ("trainer.cuda_graph=1", "trainer"),
+        ("trainer.cuda_graph=true", "needs a CUDA device and this run is on a CPU"),
+    ],
+)
+def test_wrong_keys_of_a_gpu_are_one_line_before_data_are_read(word, message, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "load", lambda *_, **__: pytest.fail("data were read"))
+    with pytest.raises(UserError, match=message) as caught:
+        main(["experiment=smoke/digits", word, "device=cpu", "wandb=null", f"out={tmp_path}"])
+    assert "\n" not in str(caught.value)

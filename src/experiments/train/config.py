@@ -13,6 +13,7 @@ from src.errors import UserError, did_you_mean
 from src.experiments.train.layers import Layer, parse_layer
 
 _NOT_OF_THE_RUN = ("wandb", "out", "device")  # they change no number
+_NEWER = {("loader", "stage"): "auto", ("trainer", "cuda_graph"): False}  # keys and what they were before there was one
 _SIZES = ("train_size", "val_size", "test_size")
 
 
@@ -60,11 +61,12 @@ TASKS = {"classification": Classification, "retrieval": RetrievalTask}
 
 @dataclass(frozen=True, kw_only=True)
 class Loader:
-    """`loader`: how many examples make a batch. `num_workers` is accepted and has no effect."""
+    """`loader`: how many examples make a batch, and where a GPU's batches are gathered. `num_workers` has no effect."""
 
     batch_size: int = 50
     drop_last: bool = True
     num_workers: int = 4
+    stage: Literal["auto", "device", "host"] = "auto"
 
     def __post_init__(self) -> None:
         _check_positive("loader", batch_size=self.batch_size)
@@ -132,6 +134,7 @@ class Trainer:
     limit_test_batches: float | int = 1.0
     precision: Precision = "fp32"
     compile: bool = False
+    cuda_graph: bool = False
     log_every: int = 50
     save_seconds: float = 60.0
     save_steps: int | None = None
@@ -313,6 +316,8 @@ def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
     """Without what changes no number, so that a run's key stays when only that is edited."""
     plain = {key: value for key, value in config.items() if key not in _NOT_OF_THE_RUN}
     plain["train"] = {key: value for key, value in plain["train"].items() if key != "resume"}
+    for section in ("loader", "trainer"):
+        plain[section] = {k: v for k, v in plain[section].items() if v != _NEWER.get((section, k), object())}
     reference = plain.get("reference") or {}
     plain["reference"] = {key: value for key, value in reference.items() if key not in ("milestone", "epoch_cost")}
     return plain

@@ -1,4 +1,4 @@
-"""The data of a run: the splits that the config names, cut to size, and their batches."""
+"""The data of a run: the splits that the config names, cut to size, where they lie, and their batches."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,11 +8,13 @@ import torch
 
 from src.dataloaders import Splits, Subset, load
 from src.dataloaders.base import Batch, SequenceDataset
+from src.dataloaders.placement import Placement
 from src.engine import distributed
 from src.engine.batches import evaluation_order, training_order
 from src.errors import UserError
 from src.experiments.train.config import TrainConfig
 
+SHARE = 0.25  # of a GPU's free memory that data may take unasked
 SUBSET_SEED = 42  # of the examples that train_size, val_size and test_size keep
 
 
@@ -68,3 +70,24 @@ def _cut(dataset: SequenceDataset, size: int | None) -> SequenceDataset:
 def _note(splits: Splits, parts: dict[str, SequenceDataset]) -> str:
     cut = [f"{len(parts[name]):,} of {len(getattr(splits, name)):,} {name}" for name in parts]
     return f"subset: {', '.join(cut)}" if any(parts[name] is not getattr(splits, name) for name in parts) else ""
+
+
+def place(splits: Splits, device: torch.device, stage: str) -> tuple[Splits, bool]:
+    """Returns the splits and whether their arrays are on the device, as `loader.stage` says; on a CPU nothing changes.
+
+    Raises:
+        UserError: the device has no room for data that must be there.
+    """
+    if device.type == "cpu" or stage == "host":
+        return splits, False
+    n_bytes, free = splits.n_bytes, torch.cuda.mem_get_info(device)[0]
+    if not _has_room(n_bytes, free, stage):
+        return splits, False
+    return splits.placed(Placement(device)), True
+
+
+def _has_room(n_bytes: int, free: int, stage: str) -> bool:
+    if stage == "device" and n_bytes > free:
+        sizes = f"{n_bytes / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free"
+        raise UserError(f"loader.stage=device: the data take {sizes} on the device; use auto or host")
+    return stage == "device" or n_bytes <= SHARE * free

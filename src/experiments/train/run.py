@@ -12,9 +12,12 @@ from torch import nn
 
 from src.dataloaders import Splits
 from src.engine import Evaluation, FitResult, Stopped, describe_device, distributed, fit, group_table, run_ports
+from src.engine.batches import Batches
+from src.engine.graphs import check_capturable
 from src.engine.rng import seed_all
+from src.engine.staging import Staged
 from src.experiments.train.config import TrainConfig, parse
-from src.experiments.train.data import SplitBatches, load_splits
+from src.experiments.train.data import SplitBatches, load_splits, place
 from src.experiments.train.model import build_model, groups_of, objective, start
 from src.report.train import draw_curves
 from src.sweep import Control, Interrupted, RunFolder
@@ -25,19 +28,24 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A config with its data and model, ready to train."""
+    """A config with its data and model, ready to train; `placed`: the arrays of the data are on the device."""
 
     config: TrainConfig
     splits: Splits
     model: nn.Module
     device: torch.device
+    placed: bool = False
+
+    def batches(self, split: str, seed: int | None = None, drop_last: bool = True) -> Batches:
+        """Returns the batches of a split: gathered on the device where its arrays are there, else on the host."""
+        batches = SplitBatches(getattr(self.splits, split), self.config.loader.batch_size, seed, drop_last)
+        return batches if self.placed else Staged(batches, self.device)
 
     def evaluation(self, split: str) -> Evaluation:
         """Returns the evaluation of a split."""
         trainer = self.config.trainer
         limit = trainer.limit_val_batches if split == "val" else trainer.limit_test_batches
-        batches = SplitBatches(getattr(self.splits, split), self.config.loader.batch_size)
-        return Evaluation(batches, objective, self.device, trainer.precision, limit=limit)
+        return Evaluation(self.batches(split), objective, self.device, trainer.precision, limit=limit)
 
     @cached_property
     def n_parameters(self) -> int:
@@ -51,20 +59,30 @@ class Prepared:
         return [
             describe_device(self.device),
             f"data: {self.config.dataset}, {sizes} train / val / test, L <= {s.l_max:,}, {s.n_classes} classes; {s.note}",
+            *self._staging(),
             *self.config.reference.lines(),
             group_table(self.model, groups_of(self.config, self.model)),
             f"{self.n_parameters:,} trainable numbers; an epoch: {len(s.train) // (batch * accumulated):,} steps of {batch * accumulated}",
         ]
+
+    def _staging(self) -> list[str]:
+        if self.device.type == "cpu":
+            return []
+        return [f"batches: gathered on the {'device' if self.placed else 'host, one ahead, in pinned memory'}"]
 
 
 def prepare(config: TrainConfig, device: torch.device) -> Prepared:
     """Reads the data and builds the model.
 
     Raises:
-        UserError: the data are not there, or the model does not fit them.
+        UserError: the data are not there, the model does not fit them, or the device cannot do what the config asks.
     """
+    if config.trainer.cuda_graph:
+        check_capturable(device, config.trainer.precision)
     splits = load_splits(config)
-    return Prepared(config, splits, build_model(config, splits).to(device), device)
+    model = build_model(config, splits).to(device)
+    splits, placed = place(splits, device, config.loader.stage)
+    return Prepared(config, splits, model, device, placed)
 
 
 def work(folders: list[RunFolder], control: Control) -> None:
@@ -97,7 +115,7 @@ def train(
         ports = {**run_ports(folder, control), "progress": progress, "say": say, "log": watch.log}
         if not resume:
             ports["store"].load = lambda: None
-    batches = SplitBatches(prepared.splits.train, config.loader.batch_size, config.train.seed, config.loader.drop_last)
+    batches = prepared.batches("train", config.train.seed, config.loader.drop_last)
     try:
         result = fit(
             state,

@@ -55,7 +55,7 @@ def naive_step(N: int, L: int, complex_option: bool) -> Callable[[], None]:
 def compiled_steps(N: int, L: int, complex_option: bool, count: int) -> Callable[[], None]:
     """Returns a function that does `count` steps of the compiled loop."""
     config = TheoryConfig(N=N, L=L, complex_option=complex_option, task_name="random")
-    fit = CompiledFit(config, FitState.start(config))
+    fit = CompiledFit([config], [FitState.start(config)])
     return lambda: fit.advance(count)
 
 

@@ -1,135 +1,103 @@
-"""Theory runs of one shape as one batch of tensors: the path for a GPU, where one run alone would leave the device idle.
+"""Theory runs of one shape as one batch of plain torch: the path for a GPU, where one run alone would leave the device idle.
 
-The same mathematics as src/theory/compiled.py (tables of powers, two adjoint sums, the gradient from them), with a leading axis R of runs
-that may differ in target, seed, initial radius, learning rate and optimizer. A step does no work on the host: step numbers, learning rates
-and optimizer constants are tensors on the device.
+The mathematics of src/theory/compiled.py (two tables of powers, two adjoint sums, the gradient from them) with a leading axis R of runs.
+The powers are exponentials here, A^t = exp(t log A): one operation for both tables instead of a chain. They are float64 and rounded
+once. A step works in place and does nothing on the host, so that a CUDA graph can hold it (src/theory/repeat.py).
 """
 
-import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from src.theory import compiled
-from src.theory.compiled import BETA1, BETA2, EPS, WEIGHT_DECAY
-from src.theory.config import OPTIMIZERS, TheoryConfig
+from src.theory.buffers import Buffers
+from src.theory.compiled import BETA1, BETA2, EPS
+from src.theory.config import TheoryConfig
+from src.theory.repeat import Repeated, as_cuda_graph, as_it_is
 from src.theory.state import FitState
-from src.theory.targets import target
+
+TABLE = 1024  # steps whose sizes are tabulated at once
 
 
-class BatchedFit:
-    """Runs of equal N, L, field, precision and step number, trained together on `device`.
+class BatchedFit(Buffers):
+    """Runs of one shape, trained together.
 
-    Raises:
-        ValueError: the runs do not have one shape.
+    Args:
+        captured: on a CUDA device, replay a captured graph instead of starting every kernel from the host.
     """
 
-    def __init__(self, configs: Sequence[TheoryConfig], states: Sequence[FitState], device: str) -> None:
-        if len({(c.N, c.L, c.complex_option, c.dtype) for c in configs}) != 1 or len({s.step for s in states}) != 1:
-            raise ValueError("a batch holds runs of one shape that stand at one step")
-        self.configs, self._states, self.device = list(configs), list(states), torch.device(device)
-        c = configs[0]
-        self.L, self.complex, self.real = c.L, c.complex_option, getattr(torch, c.dtype)
-        self.T, self.S = compiled.split(c.L)
-        stack = lambda name: torch.from_numpy(np.stack([getattr(s, name) for s in states])).to(self.device)
-        self.theta, self.m, self.v, self.total, self.best_theta = map(stack, ("theta", "m", "v", "total", "best_theta"))
-        self.signs = stack("signs")
-        self.phi = self._column([target(c.task_name, c.L, c.seed) for c in configs], self.real)
-        self.best_loss = self._column([s.best_loss for s in states])
-        self.best_step = self._column([s.best_step for s in states], torch.int64)
-        self.lr, self.horizon = self._column([c.lr for c in configs]), self._column([c.num_epochs for c in configs])
-        self.accumulate = self._column([not c.zero_grad for c in configs], self.real)[:, None, None]
-        kind = self._column([OPTIMIZERS.index(c.opt) for c in configs], torch.int64)
-        self.is_adamw, self.is_radam = kind == compiled.ADAMW, kind == compiled.RADAM
-        self.step = self._column([s.step for s in states], torch.int64)
+    def __init__(
+        self, configs: Sequence[TheoryConfig], states: Sequence[FitState], device: torch.device, captured: bool = False
+    ) -> None:
+        super().__init__(configs, states, device)
+        R, (self.T, self.S) = len(configs), compiled.split(self.L)
+        new = lambda *shape: torch.zeros(shape, dtype=self.real, device=device)
+        t = torch.arange(self.T * self.S, dtype=torch.float64, device=device)
+        self._exponents = torch.cat([t[: self.S], t[:: self.S]])[:, None]  # b, then a S
+        self._weights = torch.stack([2 + 0 * t, 2 * t])[:, : self.L].to(self.real)
+        self._adjoints = new(R, 2, self.T * self.S)  # e and t e; behind L they stay 0
+        self._sizes, self._row = new(TABLE, R, 3), torch.zeros(1, dtype=torch.int64, device=device)
+        self._repeat = Repeated(self._step, as_cuda_graph(device) if captured and device.type == "cuda" else as_it_is)
 
-    def _column(self, values: Sequence[object], dtype: torch.dtype = torch.float64) -> Tensor:
-        return torch.as_tensor(np.array(values), dtype=dtype).to(self.device)
+    def _train(self, count: int) -> None:
+        for done in range(0, count, TABLE):
+            steps = min(TABLE, count - done)
+            self._sizes[:steps] = self.step_sizes(steps)
+            self._row.zero_()
+            self._repeat(steps)
 
-    @property
-    def states(self) -> list[FitState]:
-        """The runs' states, copied from the device."""
-        fields = {k: getattr(self, k).cpu().numpy() for k in ("theta", "m", "v", "total", "best_theta")}
-        loss, best, step = self.best_loss.tolist(), self.best_step.tolist(), self.step.tolist()
-        for r, state in enumerate(self._states):
-            for name, values in fields.items():
-                setattr(state, name, values[r].copy())
-            state.best_loss, state.best_step, state.step = loss[r], best[r], step[r]
-        return self._states
+    def _step(self) -> None:
+        gradient = self._loss_and_gradient()
+        better = self.loss < self.best_loss
+        torch.where(better, self.loss, self.best_loss, out=self.best_loss)
+        torch.where(better, self.step, self.best_step, out=self.best_step)
+        torch.where(better[:, None, None], self.theta, self.best_theta, out=self.best_theta)
+        if self.any_accumulates:
+            accumulates = self.accumulates[:, None, None]
+            self.total += torch.where(accumulates, gradient, 0)
+            gradient = torch.where(accumulates, self.total, gradient)
+        self._update(gradient)
+        self.step += 1
 
-    @torch.no_grad()
-    def advance(self, count: int) -> np.ndarray:
-        """Does `count` steps; returns the losses before the last update, (R,). A run that diverges does not touch the others."""
-        loss = self.best_loss
-        for _ in range(count):
-            loss, gradient = self._loss_and_gradient()
-            better = loss < self.best_loss
-            self.best_loss = torch.where(better, loss, self.best_loss)
-            self.best_step = torch.where(better, self.step, self.best_step)
-            self.best_theta = torch.where(better[:, None, None], self.theta, self.best_theta)
-            self.total += self.accumulate * gradient
-            self._update(torch.where(self.accumulate > 0, self.total, gradient))
-            self.step += 1
-        return loss.cpu().numpy()
-
-    def _loss_and_gradient(self) -> tuple[Tensor, Tensor]:
-        """Returns the losses (R,) in float64 and the gradient (R, P, N)."""
+    def _loss_and_gradient(self) -> Tensor:
+        """Writes the losses and returns the gradient (R, P, N)."""
         theta = self.theta.double()
         rate = theta[:, 0].exp()
-        log_A = torch.complex(-rate, theta[:, 1] if self.complex else torch.zeros_like(rate))
-        A = log_A.exp() if self.complex else log_A.exp() * self.signs
+        powers = (self._exponents * -rate[:, None]).exp()  # abs(A)^t, (R, S + T, N)
         if self.complex:
+            powers = torch.polar(powers, self._exponents * theta[:, 1, None])
             B, C = torch.complex(theta[:, 2], theta[:, 3]), torch.complex(theta[:, 4], theta[:, 5])
         else:
-            B, C = (torch.complex(x, torch.zeros_like(x)) for x in (theta[:, 1], theta[:, 2]))
-        Q = _powers(A, self.S)  # (R, S, N)
-        G = _powers(Q[:, -1] * A, self.T)  # A^(aS), (R, T, N)
-        weighted = (B * C)[:, None] * G
-        Q_rows = torch.cat([Q.real, Q.imag], -1).to(self.real)
-        P_rows = torch.cat([weighted.real, -weighted.imag], -1).to(self.real)
+            powers[:, 1 : self.S : 2] *= self.signs[:, None]  # S is even, and so is a S
+            B, C = theta[:, 1], theta[:, 2]
+        w, Q, G = B * C, powers[:, : self.S], powers[:, self.S :]  # A^b and A^(a S)
+        Q_rows, P_rows = self._rows(Q), self._rows(w.conj()[:, None] * G.conj())
         K = (1 + self.complex) * (P_rows @ Q_rows.mT).flatten(1)[:, : self.L]
         difference = K - self.phi
-        e = torch.nn.functional.pad(2 * difference, (0, self.T * self.S - self.L)).unflatten(1, (self.T, self.S))
-        t = torch.arange(self.T * self.S, device=self.device, dtype=self.real).view(self.T, self.S)
-        both = torch.cat([e, t * e], 1) @ Q_rows  # sums over b: (R, 2T, 2N)
-        both = torch.complex(*both.double().chunk(2, -1)).unflatten(1, (2, self.T))
-        S0, S1 = (both * G[:, None]).sum(2).unbind(1)
-        return difference.double().square().sum(-1), self._gradient(rate, B, C, S0, S1).to(self.real)
+        torch.sum(difference.double().square(), -1, out=self.loss)
+        torch.mul(difference[:, None], self._weights, out=self._adjoints[..., : self.L])
+        over_b = (self._adjoints.unflatten(2, (self.T, self.S)).flatten(1, 2) @ Q_rows).double()  # (R, 2 T, M)
+        over_b = torch.complex(*over_b.chunk(2, -1)) if self.complex else over_b
+        S0, S1 = (over_b.unflatten(1, (2, self.T)) * G[:, None]).sum(2).unbind(1)
+        return self._gradient(rate, B, C, S0, w * S1).to(self.real)
 
-    def _gradient(self, rate: Tensor, B: Tensor, C: Tensor, S0: Tensor, S1: Tensor) -> Tensor:
-        wS1 = B * C * S1
+    def _rows(self, table: Tensor) -> Tensor:
+        """Rounds a table (R, :, N); complex: real parts, then imaginary parts, (R, :, 2 N)."""
+        return (torch.cat([table.real, table.imag], -1) if self.complex else table).to(self.real)
+
+    def _gradient(self, rate: Tensor, B: Tensor, C: Tensor, S0: Tensor, wS1: Tensor) -> Tensor:
         if not self.complex:
-            return torch.stack([-rate * wS1.real, (S0 * C).real, (S0 * B).real], 1)
+            return torch.stack([-rate * wS1, S0 * C, S0 * B], 1)
         w_bar = 2 * S0.conj()  # dloss/dRe w + i dloss/dIm w
         gB, gC = w_bar * C.conj(), w_bar * B.conj()
         return torch.stack([-2 * rate * wS1.real, -2 * wS1.imag, gB.real, gB.imag, gC.real, gC.imag], 1)
 
     def _update(self, g: Tensor) -> None:
-        """Adam, AdamW or RAdam by run, with the constants of `compiled._update` as tensors (R,)."""
-        k = self.step.double()
-        lr = self.lr * 0.5 * (1 + torch.cos(math.pi * k / self.horizon))
-        c1, c2 = 1 - BETA1 ** (k + 1), 1 - BETA2 ** (k + 1)
-        rho_inf = 2 / (1 - BETA2) - 1
-        rho = rho_inf - 2 * (k + 1) * BETA2 ** (k + 1) / c2
-        variance = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
-        rect = torch.where(rho > 5, variance, torch.ones_like(rho)).sqrt() * c2.sqrt()
-        momentum_only = self.is_radam & (rho <= 5)
-        numerator = lr / c1 * torch.where(self.is_radam & ~momentum_only, rect, torch.ones_like(rect))
-        scale = torch.where(self.is_radam, torch.ones_like(c2), c2.rsqrt())
-        decay = torch.where(self.is_adamw, 1 - lr * WEIGHT_DECAY, torch.ones_like(lr))
-        numerator, scale, decay = (x.to(self.real)[:, None, None] for x in (numerator, scale, decay))
+        """Adam, AdamW or RAdam by run, with the next row of the tabulated sizes."""
+        numerator, scale, decay = self._sizes.index_select(0, self._row)[0, :, :, None, None].unbind(1)
+        self._row += 1
         self.m.mul_(BETA1).add_(g, alpha=1 - BETA1)
         self.v.mul_(BETA2).addcmul_(g, g, value=1 - BETA2)
-        denominator = torch.where(momentum_only[:, None, None], torch.ones_like(g), self.v.sqrt() * scale + EPS)
-        self.theta = decay * self.theta - numerator * self.m / denominator
-
-
-def _powers(x: Tensor, count: int) -> Tensor:
-    """Returns x^0 .. x^(count - 1) stacked on axis 1, by doubling: (R, N) to (R, count, N)."""
-    table, high = torch.ones_like(x)[:, None], x
-    while table.shape[1] < count:
-        table = torch.cat([table, table * high[:, None]], 1)
-        high = high * high
-    return table[:, :count]
+        denominator = torch.where(scale > 0, self.v.sqrt().mul_(scale).add_(EPS), 1)
+        self.theta.mul_(decay).addcdiv_(numerator * self.m, denominator, value=-1)

@@ -71,17 +71,18 @@ def test_the_script_works_from_another_folder(tmp_path):
     assert "162 runs" in run.stdout
 
 
-@pytest.mark.parametrize("device", ["cpu", "cpu:0"], ids=["compiled", "batched"])
-def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, device):
-    whole = train(run_folder(tmp_path / "whole"), Control(device))
+@pytest.mark.parametrize("backend", ["compiled", "torch"])
+def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, monkeypatch, backend):
+    monkeypatch.setenv("SSM_BACKEND", backend)
+    whole = train(run_folder(tmp_path / "whole"))
     chunks = iter(range(1000))
-    stops_at_100 = Control(device, stopped=lambda: next(chunks) == 100)
+    stops_at_100 = Control(stopped=lambda: next(chunks) == 100)
     parts = run_folder(tmp_path / "parts")
     with pytest.raises(Interrupted):
         train(parts, stops_at_100)
     state = RunFolder(tmp_path / "parts", parts.run).status()
     assert (state.state, state.step) == ("interrupted", 202)
-    resumed = train(RunFolder(tmp_path / "parts", parts.run), Control(device))
+    resumed = train(RunFolder(tmp_path / "parts", parts.run))
     for name, value in whole.load_arrays().items():
         np.testing.assert_array_equal(resumed.load_arrays()[name], value, err_msg=name)
     assert resumed.metrics() == whole.metrics()
@@ -90,15 +91,27 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path, device):
     assert results[0] == results[1]
 
 
-def test_runs_of_one_batch_may_stand_at_different_steps(tmp_path):
+def test_the_fused_kernel_ends_a_run_too(tmp_path, monkeypatch):
+    """Where one program trains all runs on a GPU: few steps here, in Triton's interpreter."""
+    pytest.importorskip("triton", reason="Triton has no build for this platform")
+    compiled = train(run_folder(tmp_path / "compiled", num_epochs=6)).result()
+    monkeypatch.setenv("SSM_BACKEND", "triton")
+    fused = train(run_folder(tmp_path / "fused", num_epochs=6)).result()
+    assert (fused["steps"], fused["min_loss_step"]) == (6, compiled["min_loss_step"])
+    assert fused["loss"] == pytest.approx(compiled["loss"], rel=1e-5)
+
+
+def test_runs_of_one_batch_may_stand_at_different_steps(tmp_path, monkeypatch):
+    monkeypatch.setenv("SSM_BACKEND", "torch")
     folders = [run_folder(tmp_path, seed=seed) for seed in (0, 1)]
     chunks = iter(range(1000))
     with pytest.raises(Interrupted):
-        train(folders[0], Control("cpu:0", stopped=lambda: next(chunks) == 10))
+        train(folders[0], Control(stopped=lambda: next(chunks) == 10))
     again = [RunFolder(tmp_path, folder.run) for folder in folders]
     for folder in again:
         folder.start({})
-    work(again, Control("cpu:0"))
+    work(again, Control())
+    monkeypatch.setenv("SSM_BACKEND", "compiled")
     alone = train(run_folder(tmp_path / "alone", seed=1))
     np.testing.assert_allclose(
         again[1].load_arrays()["response"], alone.load_arrays()["response"], rtol=1e-3, atol=1e-4

@@ -1,4 +1,7 @@
-"""The compiled loop and the batch against torch autograd with torch.optim, step by step, and against the definition in float64."""
+"""The compiled loop and the batch against torch autograd with torch.optim, step by step, and against the definition in float64.
+
+The fused kernel has its own file, test_fused.py, and borrows from this one.
+"""
 
 import math
 
@@ -6,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from src.theory.batched import BatchedFit
+from src.theory.batched import TABLE, BatchedFit
 from src.theory.config import TheoryConfig
-from src.theory.fit import CompiledFit
+from src.theory.fit import FIT, CompiledFit, make_fit
 from src.theory.polar import impulse_response, initial, magnitudes
 from src.theory.state import FitState
 from src.theory.targets import target
 
+CPU = torch.device("cpu")
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "radam": torch.optim.RAdam}
 
 
@@ -64,12 +68,12 @@ def advance(fit, steps):
 @pytest.mark.parametrize("complex_option", [False, True])
 @pytest.mark.parametrize("opt", list(OPTIMIZERS))
 @pytest.mark.parametrize("zero_grad", [True, False])
-@pytest.mark.parametrize("engine", ["compiled", "batched"])
+@pytest.mark.parametrize("engine", ["compiled", "torch"])
 def test_training_equals_torch_step_by_step(complex_option, opt, zero_grad, engine):
     config = make(complex_option, opt=opt, zero_grad=zero_grad)
     losses, theta = torch_training(config, 60)
     state = FitState.start(config)
-    fit = CompiledFit(config, state) if engine == "compiled" else BatchedFit([config], [state], "cpu")
+    fit = FIT.forms[engine]([config], [state], CPU)
     np.testing.assert_allclose(advance(fit, 60)[:, 0], losses, rtol=1e-9)
     np.testing.assert_allclose(fit.states[0].theta, theta, rtol=1e-8, atol=1e-10)
     assert fit.states[0].best_loss == pytest.approx(losses.min(), rel=1e-9)
@@ -87,7 +91,7 @@ def compiled_gradient(config, theta, signs):
     """The first accumulated gradient is the gradient: one step with zero_grad off leaves it in `total`."""
     state = FitState.start(config)
     state.theta[:], state.signs[:] = theta, signs
-    CompiledFit(config, state).advance(1)
+    CompiledFit([config], [state]).advance(1)
     return state.total
 
 
@@ -125,13 +129,14 @@ def test_response_follows_the_definition(complex_option):
 
 
 @pytest.mark.parametrize("complex_option", [False, True])
-def test_chunks_leave_no_trace(complex_option):
+@pytest.mark.parametrize("engine", ["compiled", "torch"])
+def test_chunks_leave_no_trace(complex_option, engine):
     config = make(complex_option, dtype="float32", num_epochs=100)
-    whole, parts = CompiledFit(config, FitState.start(config)), CompiledFit(config, FitState.start(config))
+    whole, parts = (FIT.forms[engine]([config], [FitState.start(config)], CPU) for _ in range(2))
     whole.advance(100)
     for count in (1, 30, 69):
         parts.advance(count)
-        parts = CompiledFit(config, FitState.from_plain(parts.states[0].to_plain()))
+        parts = FIT.forms[engine]([config], [FitState.from_plain(parts.states[0].to_plain())], CPU)
     for name, value in vars(whole.states[0]).items():
         np.testing.assert_array_equal(getattr(parts.states[0], name), value, err_msg=name)
 
@@ -145,28 +150,56 @@ def test_a_batch_equals_its_runs_alone():
             ("radam", 3e-3, True, 2, "oscillation"),
         ]
     ]
-    batch = BatchedFit(configs, [FitState.start(c) for c in configs], "cpu")
+    batch = BatchedFit(configs, [FitState.start(c) for c in configs], CPU)
+    together = CompiledFit(configs, [FitState.start(c) for c in configs])
     batch.advance(50)
-    for config, state in zip(configs, batch.states, strict=True):
-        alone = CompiledFit(config, FitState.start(config))
+    together.advance(50)
+    for config, state, compiled in zip(configs, batch.states, together.states, strict=True):
+        alone = CompiledFit([config], [FitState.start(config)])
         alone.advance(50)
-        np.testing.assert_allclose(state.theta, alone.states[0].theta, rtol=1e-8, atol=1e-10)
-        assert state.best_step == alone.states[0].best_step
+        np.testing.assert_array_equal(compiled.theta, alone.states[0].theta)
+        np.testing.assert_allclose(state.theta, compiled.theta, rtol=1e-8, atol=1e-10)
+        assert state.best_step == compiled.best_step
+
+
+def test_a_long_advance_outlives_the_table_of_step_sizes():
+    config = make(False, N=2, L=3, num_epochs=2 * TABLE)
+    batch, alone = (FIT.forms[engine]([config], [FitState.start(config)], CPU) for engine in ("torch", "compiled"))
+    np.testing.assert_allclose(batch.advance(TABLE + 30), alone.advance(TABLE + 30), rtol=1e-6)
+    np.testing.assert_allclose(batch.states[0].theta, alone.states[0].theta, rtol=1e-6)
 
 
 def test_a_batch_of_two_shapes_is_refused():
     configs = [make(True), make(True, N=8)]
     with pytest.raises(ValueError, match="one shape"):
-        BatchedFit(configs, [FitState.start(c) for c in configs], "cpu")
+        BatchedFit(configs, [FitState.start(c) for c in configs], CPU)
 
 
 def test_divergence_is_seen_and_stays_alone():
     configs = [make(True, lr=1e30), make(True)]
-    batch = BatchedFit(configs, [FitState.start(c) for c in configs], "cpu")
+    batch = BatchedFit(configs, [FitState.start(c) for c in configs], CPU)
     diverged, healthy = batch.advance(60)
     assert not math.isfinite(diverged)
     assert math.isfinite(healthy)
-    assert not math.isfinite(CompiledFit(configs[0], FitState.start(configs[0])).advance(60)[0])
+    assert not math.isfinite(CompiledFit(configs[:1], [FitState.start(configs[0])]).advance(60)[0])
+
+
+@pytest.mark.parametrize("backend", ["reference", "torch", "compiled", "triton"])
+def test_the_environment_chooses_the_engine_and_the_name_says_it(backend, monkeypatch):
+    monkeypatch.setenv("SSM_BACKEND", backend)
+    config = make(True)
+    fit, name = make_fit([config], [FitState.start(config)], "cpu")
+    assert name.startswith(f"{backend} on cpu")
+    expected = {"compiled": "CompiledFit", "triton": "FusedFit"}
+    assert type(fit).__name__ == expected.get(backend, "BatchedFit")
+
+
+def test_a_shape_too_large_for_the_fused_kernel_is_a_batch(monkeypatch):
+    monkeypatch.setenv("SSM_BACKEND", "triton")
+    config = make(True, N=257)
+    fit, name = make_fit([config], [FitState.start(config)], "cpu")
+    assert isinstance(fit, BatchedFit)
+    assert "N = 257 is too large" in name
 
 
 def test_initial_values_depend_on_the_seed_alone():

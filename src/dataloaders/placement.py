@@ -33,6 +33,6 @@ def tensor_of(array: Tensor | MappedArray) -> Tensor:
 
 def send(x: Tensor, device: torch.device) -> Tensor:
     """Returns x, from the host, on the device; a GPU copies it while the host goes on."""
-    if device.type != "cuda":
-        return x.to(device)
-    return x.pin_memory().to(device, non_blocking=True)
+    if device.type == "cpu":
+        return x
+    return (x.pin_memory() if device.type == "cuda" else x).to(device, non_blocking=True)

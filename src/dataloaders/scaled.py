@@ -5,6 +5,7 @@ over all v that the host has computed: two devices round one formula differently
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -24,6 +25,12 @@ class Scaling:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     top: float = 255.0
+
+    @cached_property
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """(a, b) of x = a + b v, each (C,); made once, as a small batch costs little more than they do."""
+        mean, std = torch.tensor(self.mean), torch.tensor(self.std)
+        return -mean / std, 1 / (self.top * std)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +93,8 @@ class ScaledSequences(MapDataset):
             return x[..., 0].long()
         if self.table is not None:
             return self.table[x.long() - torch.iinfo(x.dtype).min, torch.arange(x.shape[-1], device=x.device)]
-        mean, std = torch.tensor(self.scaling.mean), torch.tensor(self.scaling.std)
-        return torch.addcmul(-mean / std, x, 1 / (self.scaling.top * std))
+        a, b = self.scaling.affine
+        return torch.addcmul(a, x, b)
 
 
 def _crop_and_mirror(x: Tensor, generator: torch.Generator) -> Tensor:

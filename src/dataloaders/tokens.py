@@ -149,9 +149,13 @@ class TokenSequences(MapDataset):
         texts = indices[:, None] * self.documents + torch.arange(self.documents)
         starts = offsets[texts]
         lengths = offsets[texts + 1] - starts
-        time = torch.arange(int(lengths.max()), device=tokens.device)  # of the host's lengths: nothing to wait for
+        longest = int(lengths.max())  # of numbers on the host: no device to wait for
+        passes_the_end = int(starts.max()) + longest > len(tokens)
+        time = torch.arange(longest, device=tokens.device)
         starts, lengths, rows = (send(part, tokens.device) for part in (starts, lengths, indices))
-        place = (starts[..., None] + time).clamp_(max=len(tokens) - 1)
+        place = starts[..., None] + time
+        if passes_the_end:
+            place.clamp_(max=len(tokens) - 1)
         x = tokens[place].long().masked_fill_(time >= lengths[..., None], PAD)
         y = tensor_of(self._labels)[rows]
         return Batch(x, y, lengths) if self.documents > 1 else Batch(x[:, 0], y, lengths[:, 0])

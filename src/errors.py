@@ -5,6 +5,7 @@ and exit with code 2. Any other exception is a defect of the suite and keeps its
 """
 
 import difflib
+import os
 import sys
 from collections.abc import Callable, Iterable
 
@@ -34,4 +35,7 @@ def run_door(main: Callable[[], int]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = 130
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = EXIT_FAILED
     sys.exit(code)

@@ -10,7 +10,7 @@ from src.dataloaders.load import DATASETS, check_options, find_dataset, load
 from src.dataloaders.obtain.prepare import CAN_GENERATE, COMMAND, generate, is_ready, prepare
 from src.dataloaders.obtain.recipes import RECIPES
 from src.dataloaders.root import data_root
-from src.errors import EXIT_FAILED, UserError, run_door
+from src.errors import UserError, run_door
 
 
 def main() -> int:
@@ -122,9 +122,8 @@ def _door() -> int:
     """`main`, with what a disk refuses (no space, no permission) said in one line."""
     try:
         return main()
-    except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return EXIT_FAILED
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise UserError(f"{error.strerror}: {error.filename or data_root()}") from None
 

@@ -1,14 +1,31 @@
-"""Sums of exponentials against the plain sum in float64: values, both adjoints, any length, poles on the unit circle."""
+"""Sums of exponentials against the plain sum in float64: every form, values, both adjoints, any length, poles on the unit circle."""
 
+import importlib.util
 import math
 
 import pytest
 import torch
 
-from src.ops.vandermonde import log_vandermonde, log_vandermonde_transpose, table_lengths
+from src.ops.backend import values_and_gradients
+from src.ops.vandermonde import (
+    LOG_VANDERMONDE,
+    LOG_VANDERMONDE_TRANSPOSE,
+    log_vandermonde,
+    log_vandermonde_transpose,
+    table_lengths,
+)
 
 pytestmark = pytest.mark.usefixtures("poisoned")
 LENGTHS = [1, 2, 3, 7, 63, 64, 65, 127, 1000]
+FUSED_LENGTHS = [1, 3, 64, 300]  # Triton's interpreter is slow; 300 steps are two blocks in float64
+NEEDS_TRITON = pytest.mark.skipif(
+    importlib.util.find_spec("triton") is None, reason="Triton has no build for this platform"
+)
+FAST_FORMS = ["torch", pytest.param("triton", marks=NEEDS_TRITON)]
+FORMS_AND_LENGTHS = [
+    *((form, L) for form in ("reference", "torch") for L in LENGTHS),
+    *(pytest.param("triton", L, marks=NEEDS_TRITON) for L in FUSED_LENGTHS),
+]
 
 
 def plain(w, z, L):
@@ -31,12 +48,12 @@ def system(field, *lead, H=3, N=5):
     return w, z
 
 
-@pytest.mark.parametrize("L", LENGTHS)
-@pytest.mark.parametrize("lead", [(), (2,), (2, 3)])
+@pytest.mark.parametrize(("form", "L"), FORMS_AND_LENGTHS)
+@pytest.mark.parametrize("lead", [(), (2, 3)])
 @pytest.mark.parametrize("field", ["real", "complex"])
-def test_equals_the_plain_sum(field, lead, L):
+def test_equals_the_plain_sum(field, lead, form, L):
     w, z = system(field, *lead)
-    K = log_vandermonde(w, z, L)
+    K = log_vandermonde(w, z, L, form)
     assert K.dtype == torch.float64
     torch.testing.assert_close(K, plain(w, z, L), rtol=1e-12, atol=1e-12)
 
@@ -44,21 +61,81 @@ def test_equals_the_plain_sum(field, lead, L):
 @pytest.mark.parametrize("L", [1, 2, 7, 17])
 @pytest.mark.parametrize("field", ["real", "complex"])
 def test_gradients_of_both_operations(field, L):
+    """Finite differences; the other forms are then compared with `torch`."""
     w, z = (x.requires_grad_() for x in system(field, 2, H=2, N=3))
     u = torch.randn(2, 2, L, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda w, z: log_vandermonde(w, z, L), (w, z))
     assert torch.autograd.gradcheck(log_vandermonde_transpose, (u, z))
 
 
-@pytest.mark.parametrize("L", LENGTHS)
+@pytest.mark.parametrize(("form", "L"), FORMS_AND_LENGTHS)
 @pytest.mark.parametrize("field", ["real", "complex"])
-def test_the_transpose_is_the_transpose(field, L):
+def test_the_transpose_is_the_transpose(field, form, L):
     """<K(w), u> = Re(w . m(u)) for all w and u."""
     w, z = system(field, 2)
     u = torch.randn(2, 3, L, dtype=torch.float64)
     left = (log_vandermonde(w, z, L) * u).sum()
-    right = (w * log_vandermonde_transpose(u, z)).sum().real
+    right = (w * log_vandermonde_transpose(u, z, form)).sum().real
     torch.testing.assert_close(left, right, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize(("form", "L"), FORMS_AND_LENGTHS)
+@pytest.mark.parametrize("field", ["real", "complex"])
+def test_all_gradients_agree(field, form, L):
+    w, z = (x.requires_grad_() for x in system(field, 2, H=1, N=17))  # more states than a fused kernel takes at once
+    u = torch.randn(2, 1, L, dtype=torch.float64, requires_grad=True)
+
+    def run(form):
+        K = values_and_gradients(lambda w, z: log_vandermonde(w, z, L, form), [w, z])
+        return K + values_and_gradients(lambda u, z: log_vandermonde_transpose(u, z, form), [u, z])
+
+    for ours, expected in zip(run(form), run("torch" if form == "reference" else "reference"), strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-10, atol=1e-10 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("form", FAST_FORMS)
+@pytest.mark.parametrize("field", ["real", "complex"])
+def test_single_precision(field, form):
+    """Values and all gradients in float32 within 1e-6 of the largest entry in float64, poles on the unit circle included."""
+    w, z = system(field, 2, H=2, N=16)
+    z.real[:, 0] = 0
+    u = torch.randn(2, 2, 500, dtype=torch.float64)
+
+    def run(form, w, u):
+        w, u, poles = (x.clone().requires_grad_() for x in (w, u, z))
+        K = values_and_gradients(lambda w, z: log_vandermonde(w, z, 500, form), [w, poles])
+        return K + values_and_gradients(lambda u, z: log_vandermonde_transpose(u, z, form), [u, poles])
+
+    single = run(form, w.to(torch.complex64 if w.is_complex() else torch.float32), u.float())
+    for ours, exact in zip(single, run("reference", w, u), strict=True):
+        assert (ours - exact).abs().max() < 1e-6 * exact.abs().max()
+
+
+@NEEDS_TRITON
+@pytest.mark.parametrize("op", [LOG_VANDERMONDE, LOG_VANDERMONDE_TRANSPOSE], ids=lambda op: op.name)
+def test_the_probe_passes_several_blocks_in_single_precision(op):
+    assert op.error("triton", torch.device("cpu")) < 1e-6
+
+
+@NEEDS_TRITON
+def test_fused_frequencies_of_hundreds_of_radians_a_step():
+    w, z = system("complex", H=1, N=3)
+    z = torch.complex(torch.zeros_like(z.real), 300 * z.imag)
+    exact = plain(w, z, 1000)
+    ours = log_vandermonde(w.to(torch.complex64), z, 1000, "triton")
+    assert (ours - exact).abs().max() < 1e-6 * exact.abs().max()
+
+
+@NEEDS_TRITON
+@pytest.mark.parametrize("part", ["real", "imag"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_fused_kernels_hide_no_broken_pole(part, value):
+    """An angle as an integer has no nan; a run that diverged must be seen all the same."""
+    w, z = system("complex", H=2)
+    getattr(z, part)[0, 1] = value
+    K = log_vandermonde(w, z, 10, "triton")
+    assert not K[0].isfinite().all()
+    assert K[1].isfinite().all()
 
 
 @pytest.mark.parametrize("L", [1000, 16384, 100_003])

@@ -6,9 +6,10 @@ for each channel on its own, with a diagonal A and dt_t = softplus(dt_t + dt_bia
 Section 5 and Appendix F.3) compares real A, B, C with complex ones and lets each of B, C and dt depend on time
 (selective) or not (constant, one for each channel).
 
-Three ways to compute it, one answer: `reference` is the definition, `compiled` (CPU) fuses it all in one pass over
-cache-sized blocks and stores only every 16th state, `torch` (any device) materialises the states of one short chunk at
-a time. No path divides by a product of decays. Memory is O(b L D) in all but the reference.
+Four ways to compute it, one answer: `reference` is the definition, `compiled` (CPU) fuses it all in one pass over
+cache-sized blocks and stores a state every few steps, `triton` (CUDA) does that in registers and runs segments of time side
+by side where sequences and channels alone would not fill the card, `torch` (any device) materialises the states of one short
+chunk at a time. No path divides by a product of decays. Memory is O(b L D) in all but the reference.
 """
 
 from collections.abc import Callable
@@ -92,14 +93,14 @@ def _arguments(x, dt, A, B, C, D, z, dt_bias, softplus, h0) -> ScanArguments:
 
 
 def _probe(form: Callable[[ScanArguments], tuple[Tensor, Tensor]], device: torch.device) -> list[Tensor]:
-    """A small complex problem and a small real one, all parts selective and none."""
+    """A small complex problem and a small real one, all parts selective and none; long enough for segments of a fused form."""
     results = []
     for dtype, selective in ((torch.complex64, True), (torch.float32, False)):
         generator = torch.Generator().manual_seed(0)
         draw = lambda *shape, dtype=torch.float32, generator=generator: torch.randn(
             *shape, generator=generator, dtype=dtype
         )
-        b, L, D, N = 2, 37, 5, 3
+        b, L, D, N = 2, 150, 5, 3
         A = -torch.rand(D, N, generator=generator) + (1j * draw(D, N) if dtype.is_complex else 0)
         dt, shape = (draw(b, L, D), (b, L, N)) if selective else (draw(D), (D, N))
         tensors = [

@@ -34,17 +34,20 @@ from src.ops.fused.selective_parts import (
     _step_row,
     _store,
     _tile,
+    _writers,
 )
 
+_SIZES = ["L", "segments", "length", "chunks", "batch"]  # one binary for all of them
 
-@triton.jit
+
+@triton.jit(do_not_specialize=_SIZES)
 def adjoint_ends(steps, A, C, z, dout, end, L, channels, segments, length,
                  N: tl.constexpr, P: tl.constexpr, SELECTIVE_DT: tl.constexpr, SELECTIVE_C: tl.constexpr,
-                 NH: tl.constexpr, NL: tl.constexpr, DH: tl.constexpr, DL: tl.constexpr):  # fmt: skip
+                 NG: tl.constexpr, NV: tl.constexpr, NL: tl.constexpr, DH: tl.constexpr, DL: tl.constexpr):  # fmt: skip
     """Fills end (b, segments, D, P, N): K before each segment if K after it is zero. Not for segment 0, which nobody is before."""
     block, late, b = _program(tl.cdiv(channels, DH * DL), segments - 1)
     segment = late + 1
-    tile = _tile(block, channels, N, P, NH, NL, DH, DL)
+    tile = _tile(block, channels, N, P, NG, NV, NL, DH, DL)
     place, there = tile[2], tile[5]
     first = segment * length
     stop = tl.minimum(first + length, L)
@@ -108,34 +111,40 @@ def _adjoint_step(K, a, h_before, A_d, B_t, C_t, dy, P: tl.constexpr):
     G = _add(_scaled(_conjugate(C_t, P), dy, P), K, P)
     K = _product(_conjugate(a, P), G, P)
     q = _product(_conjugate(h_before, P), K, P)
-    through_A = tl.broadcast_to(_over_states(_real_product(_conjugate(A_d, P), q, P)), dy.shape)
-    through_B = tl.broadcast_to(_over_states(_real_product(_conjugate(B_t, P), G, P)), dy.shape)
+    through_A = _over_states(_real_product(_conjugate(A_d, P), q, P))
+    through_B = _over_states(_real_product(_conjugate(B_t, P), G, P))
     return G, K, q, through_A, through_B
 
 
 @triton.jit
+def _store_sums(pointer, n, value, write_n, N: tl.constexpr, P: tl.constexpr):
+    """Stores the sum over channels of a number."""
+    tl.store(pointer + n, _over_channels(value[0]), mask=write_n)
+    if P == 2:
+        tl.store(pointer + N + n, _over_channels(value[1]), mask=write_n)
+
+
+@triton.jit(do_not_specialize=_SIZES)
 def backward(x, steps, A, B, C, D, z, core, kept, decay, end, dfinal, dout, scratch,
              dx, dsteps, dz, dA, dB, dC, dD, dbias, dh0, L, channels, segments, length, chunks, batch,
              N: tl.constexpr, P: tl.constexpr, KEPT: tl.constexpr, STEPS: tl.constexpr, SOFTPLUS: tl.constexpr,
              SELECTIVE_DT: tl.constexpr, SELECTIVE_B: tl.constexpr, SELECTIVE_C: tl.constexpr,
-             NH: tl.constexpr, NL: tl.constexpr, DH: tl.constexpr, DL: tl.constexpr):  # fmt: skip
+             NG: tl.constexpr, NV: tl.constexpr, NL: tl.constexpr, DH: tl.constexpr, DL: tl.constexpr):  # fmt: skip
     """Gradients of `forward` for one block of channels, one segment and one sequence a program.
 
     As there, and: steps, the step sizes (b, L, D) or (D,). end: of `adjoint_ends`. dfinal: (b, D, P, N). dout: (b, L, D). scratch:
-    (programs, STEPS + KEPT / STEPS, P, 32 DH NH). Filled: dx, dz, dsteps (b, L, D), the last one the gradient of dt through softplus if
+    (programs, STEPS + KEPT / STEPS, P, 32 DH NG NV). Filled: dx, dz, dsteps (b, L, D), the last one the gradient of dt through softplus if
     SOFTPLUS, None if it is constant; dA (b, segments, D, P, N); dB, dC: (blocks, b, L, P, N) if selective, like dA if constant; dD
     and dbias, the sum of dsteps, (b, segments, D); dh0: (b, D, P, N).
     """
     block, segment, b = _program(tl.cdiv(channels, DH * DL), segments)
-    tile = _tile(block, channels, N, P, NH, NL, DH, DL)
-    d, n, place, in_d, in_n, there = tile
-    SIZE: tl.constexpr = 32 * DH * NH
-    slot = _scratch_slot(NH, NL, DH, DL)
+    tile = _tile(block, channels, N, P, NG, NV, NL, DH, DL)
+    d, n, place, in_d, _, there = tile
+    SIZE: tl.constexpr = 32 * DH * NG * NV
+    slot = _scratch_slot(NG, NV, NL, DH, DL)
     states = scratch + tl.program_id(0).to(tl.int64) * ((STEPS + KEPT // STEPS) * P * SIZE)
     entries = states + STEPS * P * SIZE
-    # what several lanes hold alike is written by the first of them
-    nl, dl = tl.arange(0, NL)[None, None, :, None], tl.arange(0, DL)[None, None, None, :]
-    write_d, write_n = in_d & (nl == 0), in_n & (dl == 0)
+    write_d, write_n = _writers(tile, NG, NV, NL, DH, DL)
     of_state, origin, row_of_block = channels * (P * N), b * L, (block.to(tl.int64) * batch + b) * L
     first = segment * length
     stop = tl.minimum(first + length, L)
@@ -187,7 +196,8 @@ def backward(x, steps, A, B, C, D, z, core, kept, decay, end, dfinal, dout, scra
                 if SELECTIVE_C:
                     C_next = _state_row(C, ahead, tile, N, P, SELECTIVE_C)
                 if z is not None:
-                    z_next, core_next = _channel_row(z, ahead, channels, tile), _channel_row(core, ahead, channels, tile)
+                    z_next = _channel_row(z, ahead, channels, tile)
+                    core_next = _channel_row(core, ahead, channels, tile)
                     dy, dz_t = _through_gate(dy, z_t, core_t)
                     tl.store(dz + row * channels + d, dz_t, mask=write_d)
                 if SELECTIVE_DT:
@@ -196,11 +206,11 @@ def backward(x, steps, A, B, C, D, z, core, kept, decay, end, dfinal, dout, scra
                 sum_A = _add(sum_A, _scaled(q, w, P), P)
                 B_grad, C_grad = _scaled(G, w * x_t, P), _scaled(_conjugate(h, P), dy, P)
                 if SELECTIVE_B:
-                    _store(dB + (row_of_block + t) * (P * N), n, _over_channels(B_grad, P), write_n, N, P)
+                    _store_sums(dB + (row_of_block + t) * (P * N), n, B_grad, write_n, N, P)
                 else:
                     sum_B = _add(sum_B, B_grad, P)
                 if SELECTIVE_C:
-                    _store(dC + (row_of_block + t) * (P * N), n, _over_channels(C_grad, P), write_n, N, P)
+                    _store_sums(dC + (row_of_block + t) * (P * N), n, C_grad, write_n, N, P)
                 else:
                     sum_C = _add(sum_C, C_grad, P)
                 h = h_before

@@ -30,6 +30,8 @@ from src.ops.fused.selective_parts import (
     _tile,
 )
 
+_SIZES = ["L", "segments", "length", "chunks", "batch"]  # one binary for all of them
+
 
 @triton.jit
 def _step_size(dt, bias):
@@ -39,13 +41,13 @@ def _step_size(dt, bias):
         return _softplus(dt + bias)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def ends(x, dt, bias, A, B, end, decay, L, channels, segments, length,
          N: tl.constexpr, P: tl.constexpr, SELECTIVE_DT: tl.constexpr, SELECTIVE_B: tl.constexpr,
-         NH: tl.constexpr, NL: tl.constexpr, DH: tl.constexpr, DL: tl.constexpr):  # fmt: skip
+         NG: tl.constexpr, NV: tl.constexpr, NL: tl.constexpr, DH: tl.constexpr, DL: tl.constexpr):  # fmt: skip
     """Fills end, decay (b, segments, D, P, N): each segment's final state from zero and its decay. The rest is as in `forward`."""
     block, segment, b = _program(tl.cdiv(channels, DH * DL), segments)
-    tile = _tile(block, channels, N, P, NH, NL, DH, DL)
+    tile = _tile(block, channels, N, P, NG, NV, NL, DH, DL)
     place, there = tile[2], tile[5]
     first = segment * length
     last = tl.minimum(first + length, L) - 1
@@ -74,11 +76,11 @@ def ends(x, dt, bias, A, B, end, decay, L, channels, segments, length,
     _store(decay + slot, place, product, there, N, P)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def forward(x, dt, bias, A, B, C, D, z, h0, end, decay, kept, steps, core, out, final, L, channels, segments, length, chunks,
             N: tl.constexpr, P: tl.constexpr, KEPT: tl.constexpr,
             SELECTIVE_DT: tl.constexpr, SELECTIVE_B: tl.constexpr, SELECTIVE_C: tl.constexpr,
-            NH: tl.constexpr, NL: tl.constexpr, DH: tl.constexpr, DL: tl.constexpr):  # fmt: skip
+            NG: tl.constexpr, NV: tl.constexpr, NL: tl.constexpr, DH: tl.constexpr, DL: tl.constexpr):  # fmt: skip
     """The scan of one block of channels, one segment and one sequence a program.
 
     x, z: (b, L, D). dt: (b, L, D), or the step sizes (D,) if constant. bias: (D,); None: dt are the step sizes. A: (D, P, N). B, C:
@@ -87,7 +89,7 @@ def forward(x, dt, bias, A, B, C, D, z, h0, end, decay, kept, steps, core, out, 
     gate; out; final (b, D, P, N). D, z, kept, steps and core may be None.
     """
     block, segment, b = _program(tl.cdiv(channels, DH * DL), segments)
-    tile = _tile(block, channels, N, P, NH, NL, DH, DL)
+    tile = _tile(block, channels, N, P, NG, NV, NL, DH, DL)
     d, place, in_d, there = tile[0], tile[2], tile[3], tile[5]
     of_state = channels * (P * N)
     first = segment * length
@@ -124,7 +126,7 @@ def forward(x, dt, bias, A, B, C, D, z, h0, end, decay, kept, steps, core, out, 
             if SELECTIVE_DT:
                 a = _decay(w, A_d, P)
             h = _add(_product(a, h, P), _scaled(B_t, w * x_t, P), P)
-            y = tl.broadcast_to(_over_states(_real_product(C_t, h, P)), d.shape)
+            y = _over_states(_real_product(C_t, h, P))
             if D is not None:
                 y += D_d * x_t
             if steps is not None:

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from src.errors import UserError, did_you_mean
-from src.kernels.diagonal_system import DISCRETISATIONS, DiagonalSystem, check_discretisation, discretise
+from src.kernels.diagonal_system import DiagonalSystem, check_discretisation
 from src.kernels.parameters import MIN_DECAY, complex128, pairs, register
 from src.linalg.diag_init import s4d_inv, s4d_lin, s4d_random, s4d_real
 from src.linalg.nplr import Complex, conjugate_halves, nplr
+from src.ops.discretise import DISCRETISATIONS, discretise
 
 INITS = ("legs", "lin", "inv", "real", "random")
 

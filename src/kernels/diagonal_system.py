@@ -12,23 +12,12 @@ from src.errors import UserError, did_you_mean
 from src.kernels.base import DiscreteSystem, Kernel, in_full_precision
 from src.ops.vandermonde import log_vandermonde, log_vandermonde_transpose
 
-DISCRETISATIONS = ("zoh", "bilinear")
-
 
 def check_discretisation(disc: str, known: tuple[str, ...]) -> str:
     """Returns `disc`, or raises `UserError` if it is not one of the known rules."""
     if disc not in known:
         raise UserError(f"unknown disc '{disc}'{did_you_mean(disc, known)}")
     return disc
-
-
-def discretise(Lambda: Tensor, dt: Tensor, disc: str) -> tuple[Tensor, Tensor]:
-    """Returns log(Abar) and Bbar / B, (H, N), of a diagonal system: Lambda (H, N), dt (H,)."""
-    dt = dt.unsqueeze(-1)
-    z = dt * Lambda
-    if disc == "zoh":
-        return z, dt * torch.expm1(z) / z
-    return torch.log((1 + z / 2) / (1 - z / 2)), dt / (1 - z / 2)
 
 
 class DiagonalSystem(Kernel):

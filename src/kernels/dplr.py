@@ -12,10 +12,11 @@ from torch import Tensor
 
 from src.errors import UserError
 from src.kernels.base import DiscreteSystem, Kernel, in_full_precision
-from src.kernels.diagonal_system import DISCRETISATIONS, check_discretisation
+from src.kernels.diagonal_system import check_discretisation
 from src.kernels.parameters import MIN_DECAY, complex128, pairs, register
 from src.linalg.nplr import conjugate_halves, nplr
 from src.ops.dense_powers import dense_final_state, dense_kernel
+from src.ops.discretise import DISCRETISATIONS
 from src.ops.low_rank_powers import LowRankSystem, dense_matrix, low_rank_kernel
 
 

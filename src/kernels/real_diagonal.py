@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from src.kernels.diagonal import diagonal_inits
-from src.kernels.diagonal_system import DiagonalSystem, check_discretisation, discretise
+from src.kernels.diagonal_system import DiagonalSystem, check_discretisation
 from src.kernels.parameters import MIN_DECAY, register
+from src.ops.discretise import discretise
 
 
 class RealDiagonalKernel(DiagonalSystem):

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from src.errors import UserError, did_you_mean
-from src.kernels.diagonal_system import DISCRETISATIONS, check_discretisation, discretise
+from src.kernels.diagonal_system import check_discretisation
 from src.kernels.parameters import complex128, draw_dt, dt_of, pairs, register
 from src.layers.mixer import Mixer
 from src.layers.padding import last_valid, zero_padding
 from src.layers.s5_init import Eigenbasis, conjugate_half, draw_B, draw_C
+from src.ops.discretise import DISCRETISATIONS, discretise
 from src.ops.precision import full_precision
 from src.ops.scan import scan
 

@@ -3,6 +3,8 @@
 An angle is a 64-bit fraction of a turn, int64 in units of 2^-64 turns. Integer products with a step number t wrap around as angles do,
 so the angle of exp(i y t) is exact to t 2^-62 turns at any length, however many radians y has. Cosine and sine then need no reduction:
 with v = 2 turns = k + f, |f| <= 1/2, exp(i pi v) = (-1)^k exp(i pi f), and the polynomials are those of `src.ops.elementary`.
+
+The arc tangent folds its argument into |s| <= tan(pi / 8), from x to 1/x and from there by pi / 4.
 """
 
 import math
@@ -16,6 +18,10 @@ _SINE_32 = tl.constexpr(coefficients(sine_ratio, 0, 0.25, 4))
 _COSINE_32 = tl.constexpr(coefficients(cosine_ratio, 0, 0.25, 4))
 _SINE_64 = tl.constexpr(coefficients(sine_ratio, 0, 0.25, 8))
 _COSINE_64 = tl.constexpr(coefficients(cosine_ratio, 0, 0.25, 8))
+_ARCTANGENT_64 = tl.constexpr(
+    tuple((-1) ** k / (2 * k + 1) for k in range(20, -1, -1))
+)  # the series, to |s| = tan(pi / 8)
+_EIGHTH = tl.constexpr(math.tan(math.pi / 8))
 
 # 2 pi in three parts; up to k = 2^23, k times the first two is exact
 _TWO_PI_HIGH = tl.constexpr(math.ldexp(round(math.ldexp(math.tau, 27)), -27))
@@ -55,3 +61,25 @@ def _cis(turns, dtype: tl.constexpr):
         g = f * f
         c, s = 1.0 + g * _polynomial(g, _COSINE_32, 4), f * _polynomial(g, _SINE_32, 4)
     return sign * c, sign * s
+
+
+@triton.jit
+def _atan2(y, x):
+    """The angle of x + i y in radians, float64, in [-pi, pi]."""
+    ax, ay = tl.abs(x), tl.abs(y)
+    steep = ay > ax
+    small, large = tl.where(steep, ax, ay), tl.where(steep, ay, ax)
+    folded = small > large * _EIGHTH
+    s = tl.where(folded, small - large, small) / tl.where(folded, small + large, large)
+    angle = s * _polynomial(s * s, _ARCTANGENT_64, 20)
+    angle = tl.where(folded, angle + 0.7853981633974483, angle)
+    angle = tl.where(steep, 1.5707963267948966 - angle, angle)
+    angle = tl.where(x < 0, 3.141592653589793 - angle, angle)
+    return tl.where(y < 0, -angle, angle)
+
+
+@triton.jit
+def _log1p(e):
+    """log(1 + e) in the type of e, relatively exact for small e too: the rounding of 1 + e divides out (Kahan)."""
+    u = 1.0 + e
+    return tl.where(u == 1.0, e, tl.log(u) * (e / (u - 1.0)))

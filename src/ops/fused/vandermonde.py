@@ -10,7 +10,7 @@ and every program writes sums of its own, which torch adds in a fixed order. Wit
 dz = conj(w f); that of m in z is conj(v f) with v = conj(dm).
 
 Phases are fractions of a turn in 64 bits (`elementary`), so that neither |exp(z)| = 1 nor a long or fast oscillation costs digits.
-Complex numbers are pairs (x, y) of real ones; over the reals the second is never read.
+Complex numbers are pairs (x, y) of real ones; over the reals y is never read.
 """
 
 import math
@@ -23,6 +23,7 @@ from torch.autograd.function import once_differentiable
 
 from src.ops.fused.elementary import _cis, _turns
 from src.ops.fused.launch import launch
+from src.ops.fused.pairs import _load, _store, _times, numbers
 from src.ops.vandermonde import field_of, table_lengths
 
 _LOG2_E = tl.constexpr(math.log2(math.e))
@@ -31,32 +32,6 @@ _SIDES = {
     torch.float64: 16,
 }  # the most rows and columns of a tile: what registers hold without spilling
 _DEPTH = 16  # states, or steps, at a time: the least depth of a product
-
-
-@triton.jit
-def _load(pointer, index, mask, COMPLEX: tl.constexpr):
-    if COMPLEX:
-        return tl.load(pointer + 2 * index, mask, 0.0), tl.load(pointer + 2 * index + 1, mask, 0.0)
-    else:
-        x = tl.load(pointer + index, mask, 0.0)
-        return x, x
-
-
-@triton.jit
-def _store(pointer, index, x, y, mask, COMPLEX: tl.constexpr, CONJUGATE: tl.constexpr):
-    if COMPLEX:
-        tl.store(pointer + 2 * index, x, mask)
-        tl.store(pointer + 2 * index + 1, -y if CONJUGATE else y, mask)
-    else:
-        tl.store(pointer + index, x, mask)
-
-
-@triton.jit
-def _times(x, y, u, v, COMPLEX: tl.constexpr):
-    if COMPLEX:
-        return x * u - y * v, x * v + y * u
-    else:
-        return x * u, x * u
 
 
 @triton.jit
@@ -120,7 +95,7 @@ def moments(
     COMPLEX: tl.constexpr, S: tl.constexpr, ROWS: tl.constexpr, STATES: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
     """What ROWS S steps of u (R, H, L) add to m and v f, (blocks, R, H, N), each unless it is None; conjugates with a v."""
-    GRADIENT: tl.constexpr = v is not None
+    SIGN: tl.constexpr = 1.0 if v is None else -1.0  # of the imaginary parts
     block, h, r = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
     start = (block * ROWS + tl.arange(0, ROWS)) * S
     dtype: tl.constexpr = u.dtype.element_ty
@@ -144,24 +119,18 @@ def moments(
         part = index + block.to(tl.int64) * tl.num_programs(2) * H * N
         if m is not None:
             sx, sy = _times(x, y, p, q, COMPLEX)
-            _store(m, part, tl.sum(sx, 0), tl.sum(sy, 0), mask, COMPLEX, GRADIENT)
+            _store(m, part, tl.sum(sx, 0), SIGN * tl.sum(sy, 0), mask, COMPLEX)
         if v is not None:
             t0 = start[:, None].to(dtype)
             sx, sy = _times(x, y, t0 * p + p1, t0 * q + q1, COMPLEX)
             vx, vy = _load(v, index, mask, COMPLEX)
             sx, sy = _times(vx, vy, tl.sum(sx, 0), tl.sum(sy, 0), COMPLEX)
-            _store(vf, part, sx, sy, mask, COMPLEX, GRADIENT)
-
-
-def _numbers(x: Tensor) -> Tensor:
-    """Views a complex tensor as contiguous pairs of real numbers."""
-    x = x.resolve_conj()
-    return (torch.view_as_real(x) if x.is_complex() else x).contiguous()
+            _store(vf, part, sx, SIGN * sy, mask, COMPLEX)
 
 
 def _poles_of(z: Tensor) -> Tensor:
     """Returns z in float64: what an angle needs."""
-    return _numbers(z.to(field_of(z, torch.float64)))
+    return numbers(z.to(field_of(z, torch.float64)))
 
 
 def _tile(L: int, copies: int, dtype: torch.dtype) -> tuple[int, dict[str, int]]:
@@ -178,7 +147,7 @@ def _sums(w: Tensor, z: Tensor, L: int) -> Tensor:
     K = torch.empty(R, H, L, dtype=w.dtype.to_real(), device=w.device)
     A, tile = _tile(L, R, K.dtype)
     grid = (triton.cdiv(R * A, tile["ROWS"]), H)
-    launch(sums, grid, _numbers(w), _poles_of(z), K, R, H, N, L, A, COMPLEX=w.is_complex(), **tile)
+    launch(sums, grid, numbers(w), _poles_of(z), K, R, H, N, L, A, COMPLEX=w.is_complex(), **tile)
     return K
 
 
@@ -194,7 +163,7 @@ def _moments(u: Tensor, z: Tensor, v: Tensor | None, zeroth: bool) -> tuple[Tens
         torch.empty(blocks, R, H, N, dtype=field_of(z, u.dtype), device=u.device) if wanted else None
         for wanted in (zeroth, v is not None)
     )
-    arguments = [x if x is None else _numbers(x) for x in (u, v, m, vf)]
+    arguments = [x if x is None else numbers(x) for x in (u, v, m, vf)]
     launch(moments, (blocks, H, R), *arguments, _poles_of(z), H, N, L, COMPLEX=z.is_complex(), DEPTH=_DEPTH, **tile)
     if zeroth:
         m = m.sum(0) if blocks > 1 else m[0]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -19,14 +20,16 @@ COMMANDS = [
 # what a command gets besides its own words, so that it is checked without its hours of work
 SHORTENED = {"python train_theory.py": "--dry_run", "python train_selectivity.py": "--dry_run", "python robustness.py": "--dry_run",
              "python ablation.py": "--dry_run", "python -m train": "--cfg job", "python train.py": "--cfg job",
-             "make": "--dry-run", "python -m": "--help"}  # fmt: skip
+             "torchrun": "--cfg job", "make": "--dry-run", "python -m": "--help"}  # fmt: skip
+PROGRAMS = {"python": [sys.executable], "torchrun": [sys.executable, "-m", "torch.distributed.run"]}
+WANTS_A_GPU = ("--gpus", "--device cuda")
 
 
 def shortened(command: str) -> list[str]:
     words = shlex.split(command)
     extra = next((value for start, value in SHORTENED.items() if command.startswith(start)), None)
     assert extra is not None, f"README has a command this test does not know how to check: {command}"
-    return [sys.executable if words[0] == "python" else words[0], *words[1:], *shlex.split(extra)]
+    return [*PROGRAMS.get(words[0], words[:1]), *words[1:], *shlex.split(extra)]
 
 
 def test_there_are_commands():
@@ -36,7 +39,11 @@ def test_there_are_commands():
 @pytest.mark.parametrize("command", COMMANDS)
 def test_readme_command(command):
     run = subprocess.run(shortened(command), cwd=ROOT, capture_output=True, text=True, timeout=240)
-    assert run.returncode == 0, run.stderr
+    if any(option in command for option in WANTS_A_GPU) and not torch.cuda.is_available():
+        assert (run.returncode, len(run.stderr.splitlines())) == (2, 1), run.stderr
+        assert "no CUDA device" in run.stderr
+    else:
+        assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize(

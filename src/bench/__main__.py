@@ -1,13 +1,14 @@
-"""`python -m src.bench [theory kernels ...]`: measures on this machine and prints, or writes, the speed tables."""
+"""`python -m src.bench [theory kernels gpu ...]`: measures on this machine and prints, or writes, the speed tables."""
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
 
-from src.bench import kernels, scan, theory, train
+from src.bench import gpu, kernels, scan, theory, train
 from src.bench.timing import Table, markdown
 from src.errors import UserError, did_you_mean, run_door
 
@@ -16,13 +17,14 @@ BENCHES: dict[str, Callable[[bool], Iterable[Table]]] = {
     "kernels": kernels.tables,
     "scan": scan.tables,
     "train": train.tables,
+    "gpu": gpu.tables,
 }
 
 
 def main() -> int:
     """Measures what was asked for; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m src.bench", description=__doc__)
-    parser.add_argument("names", nargs="*", help=f"{', '.join(BENCHES)}; all when left out")
+    parser.add_argument("names", nargs="*", help=f"{', '.join(BENCHES)}; all when left out, gpu where there is one")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, no kernel of length 16384")
     parser.add_argument(
         "--threads", type=int, default=1, help="torch threads (default 1, the setting of the published tables)"
@@ -33,7 +35,7 @@ def main() -> int:
         if name not in BENCHES:
             raise UserError(f"unknown bench '{name}'{did_you_mean(name, BENCHES)}")
     torch.set_num_threads(options.threads)
-    for name in options.names or BENCHES:
+    for name in options.names or _possible():
         parts = []
         for table in BENCHES[name](options.quick):
             parts.append(markdown(table))
@@ -41,6 +43,14 @@ def main() -> int:
         if options.out:
             write_section(options.out, name, "\n\n".join(parts))
     return 0
+
+
+def _possible() -> list[str]:
+    """All benches that this machine can run."""
+    if torch.cuda.is_available():
+        return list(BENCHES)
+    print("no CUDA device: without the bench gpu", file=sys.stderr)
+    return [name for name in BENCHES if name != "gpu"]
 
 
 def write_section(path: Path, name: str, text: str) -> None:

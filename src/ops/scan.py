@@ -6,11 +6,12 @@ values need the conjugates:
     g_t = (dloss/dh_t)_direct + conj(a_{t+1}) g_{t+1},
     da_t = g_t conj(h_{t-1}),    db_t = g_t,    dh0 = conj(a_1) g_1.
 
-Three ways to compute it, one answer. `reference` is the definition. `compiled` (CPU) runs through time once, all states
-of a row at a time. `torch` (any device) cuts time into S chunks of T ~ sqrt(L) steps, runs all chunks at
-once from zero and then adds what enters each chunk: T + S short steps. Nothing divides by a product of a, so vanishing
-products are as exact as any other. The sequence h is the output, so O(B L N) memory is needed anyway; the backward
-pass stores nothing else of that size.
+Four ways to compute it, one answer. `reference` is the definition. `compiled` (CPU) runs through time once, all states
+of a row at a time. `torch` (any device) cuts time into S chunks of T ~ sqrt(L) steps, runs all chunks at once from zero
+and then adds what enters each chunk: T + S short steps. `triton` (CUDA) holds all states of all rows in registers and
+runs through time once, or twice where there are so few of them that time has to be cut. Nothing divides by a product of
+a, so vanishing products are as exact as any other. The sequence h is the output, so O(B L N) memory is needed anyway;
+the backward pass stores nothing else of that size.
 """
 
 import math
@@ -211,6 +212,18 @@ class Form(NamedTuple):
         return _Scan.apply(a, b, h0, reverse, self)
 
 
+def _fused_forward(a: Tensor, b: Tensor, h0: Tensor, reverse: bool) -> Tensor:
+    from src.ops.fused import scan as fused
+
+    return fused.forward(a, b, h0, reverse)
+
+
+def _fused_backward(a: Tensor, h0: Tensor, h: Tensor, dh: Tensor, reverse: bool) -> tuple[Tensor, Tensor, Tensor]:
+    from src.ops.fused import scan as fused
+
+    return fused.backward(a, h0, h, dh, reverse)
+
+
 def _probe(form: Callable[..., Tensor], device: torch.device) -> list[Tensor]:
     """Complex, both directions, a that depends on time and a that does not."""
     results = []
@@ -229,6 +242,7 @@ SCAN = Operation(
         "reference": scan_reference,
         "torch": Form(_chunked_forward, _chunked_backward),
         "compiled": Form(_numba_forward, _numba_backward),
+        "triton": Form(_fused_forward, _fused_backward),
     },
     _probe,
 )

@@ -3,11 +3,24 @@
 import pytest
 import torch
 
+from src.ops.backend import has_triton
 from src.ops.scan import SCAN, scan
 
-FAST = [name for name in SCAN.forms if name != "reference"]
+INTERPRETER = has_triton(torch.device("cpu"))
+FAST = ["torch", "compiled", pytest.param("triton", marks=pytest.mark.skipif(not INTERPRETER, reason="no Triton here"))]
 LENGTHS = [1, 2, 3, 63, 64, 65, 1000]
+FEW_STEPS = [1, 2, 3, 4, 9, 22]  # for the interpreter: one to six segments, whose own scan has one or two
 FORMS = ["constant", "shared", "per row"]
+
+pytestmark = pytest.mark.usefixtures("poisoned")
+
+
+@pytest.fixture(autouse=True)
+def short_segments(monkeypatch):
+    """The fused form in segments of four steps, or the interpreter would need minutes to reach a second one."""
+    if INTERPRETER:
+        for name in ("SHORTEST", "UNROLL"):
+            monkeypatch.setattr(f"src.ops.fused.scan.{name}", 4)
 
 
 def problem(L: int, dtype: torch.dtype, form: str, radius: tuple[float, float] = (0.9, 1.0), seed: int = 0):
@@ -33,7 +46,7 @@ def values_and_gradients(a, b, h0, dh, **options) -> list[torch.Tensor]:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_equals_definition(backend, form, dtype, reverse):
-    for L in LENGTHS:
+    for L in FEW_STEPS if backend == "triton" else LENGTHS:
         case = problem(L, dtype, form)
         got = values_and_gradients(*case, reverse=reverse, backend=backend)
         want = values_and_gradients(*case, reverse=reverse, backend="reference")
@@ -42,13 +55,30 @@ def test_equals_definition(backend, form, dtype, reverse):
             assert torch.allclose(x, y, rtol=1e-10, atol=1e-10), (name, L)
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.skipif(not INTERPRETER, reason="no Triton here")
+def test_more_lanes_than_one_program_has(form):
+    a, b, h0, dh = problem(6, torch.complex128, form)
+    case = [x.repeat_interleave(11, -1) for x in (a, b, h0, dh)]
+    got, want = (values_and_gradients(*case, backend=name) for name in ("triton", "reference"))
+    for name, x, y in zip(("h", "da", "db", "dh0"), got, want, strict=True):
+        assert torch.allclose(x, y, rtol=1e-10, atol=1e-10), name
+
+
+@pytest.mark.parametrize("backend", FAST)
+def test_the_probe_of_a_card_accepts_every_form(backend):
+    assert SCAN.error(backend, torch.device("cpu")) < 1e-6
+
+
 @pytest.mark.gpu
+@pytest.mark.parametrize("backend", ["torch", "triton"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("reverse", [False, True])
-def test_on_a_gpu(form, reverse):
-    for L in LENGTHS:
-        case = problem(L, torch.complex128, form)
-        got = values_and_gradients(*(x.cuda() for x in case), reverse=reverse)
+def test_on_a_gpu(backend, dtype, form, reverse):
+    for L in (*LENGTHS, 20_000):
+        case = problem(L, dtype, form)
+        got = values_and_gradients(*(x.cuda() for x in case), reverse=reverse, backend=backend)
         for x, y in zip(got, values_and_gradients(*case, reverse=reverse), strict=True):
             assert x.is_cuda
             assert torch.allclose(x.cpu(), y, rtol=1e-10, atol=1e-10)
@@ -65,7 +95,7 @@ def test_arguments_stay_as_they_were(backend, form):
         assert all(torch.equal(x, y) for x, y in zip(case, before, strict=True))
 
 
-@pytest.mark.parametrize("backend", FAST)
+@pytest.mark.parametrize("backend", ["torch", "compiled"])
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("L", [1, 2, 7])
@@ -79,8 +109,8 @@ def test_gradcheck_near_the_unit_circle(backend, form, reverse, L):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
 @pytest.mark.parametrize("form", ["constant", "per row"])
 def test_single_precision(backend, dtype, form):
-    """Against float64 at L = 4000 and |a| in [0.99, 1], relative to the largest entry."""
-    case = problem(4000, dtype, form, radius=(0.99, 1.0))
+    """Against float64 at L = 4000 (interpreted: 40) and |a| in [0.99, 1], relative to the largest entry."""
+    case = problem(40 if backend == "triton" else 4000, dtype, form, radius=(0.99, 1.0))
     double = torch.complex128 if dtype.is_complex else torch.float64
     got = values_and_gradients(*case, backend=backend)
     want = values_and_gradients(*(x.to(double) for x in case), backend="compiled")
@@ -92,8 +122,9 @@ def test_single_precision(backend, dtype, form):
 @pytest.mark.parametrize("backend", FAST)
 def test_vanishing_a(backend):
     """A zero, or a product that underflows, forgets the past and nothing else; dividing by products gives NaN here."""
-    a, b, h0, dh = problem(100, torch.float32, "per row", radius=(0.0, 1e-6))
-    a[..., 40, :] = 0
+    L = 20 if backend == "triton" else 100
+    a, b, h0, dh = problem(L, torch.float32, "per row", radius=(0.0, 1e-6))
+    a[..., 2 * L // 5, :] = 0
     for x, y in zip(
         values_and_gradients(a, b, h0, dh, backend=backend),
         values_and_gradients(a, b, h0, dh, backend="reference"),
@@ -136,15 +167,15 @@ def test_dtypes_and_missing_state():
     assert torch.equal(h, scan(a, b, torch.zeros(3)))
 
 
-def test_conjugated_and_strided_arguments():
+@pytest.mark.parametrize("backend", FAST)
+def test_conjugated_and_strided_arguments(backend):
     a, b, h0, dh = problem(9, torch.complex128, "per row")
     tricky = [x.conj().transpose(0, 1) for x in (a, b, h0, dh)]
     plain = [x.resolve_conj().contiguous() for x in tricky]
-    for backend in FAST:
-        for x, y in zip(
-            values_and_gradients(*tricky, backend=backend), values_and_gradients(*plain, backend=backend), strict=True
-        ):
-            assert torch.allclose(x, y, atol=1e-13)
+    for x, y in zip(
+        values_and_gradients(*tricky, backend=backend), values_and_gradients(*plain, backend=backend), strict=True
+    ):
+        assert torch.allclose(x, y, atol=1e-13)
 
 
 @pytest.mark.parametrize(

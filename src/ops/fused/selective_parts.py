@@ -229,7 +229,7 @@ def _constant(value: tl.constexpr, P: tl.constexpr, like):
 @triton.jit
 def _decay(w, A, P: tl.constexpr):
     """exp(w A)."""
-    size = tl.exp2(w * (A[0] * _LOG2_E))
+    size = tl.exp2((w * _LOG2_E) * A[0])  # w is scaled: it has no state axis
     if P == 1:
         return (size,)
     else:

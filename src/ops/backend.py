@@ -48,7 +48,7 @@ class Operation:
     name: str
     forms: Mapping[str, Callable[..., Any]]
     probe: Probe
-    _choices: dict[tuple[str, str | None], str] = field(default_factory=dict, init=False, repr=False)
+    _choices: dict[tuple[str, str | None], tuple[str, str]] = field(default_factory=dict, init=False, repr=False)
 
     def on(self, device: torch.device, backend: str | None = None) -> Callable[..., Any]:
         """Returns the form for a device, or the one that `backend` names.
@@ -67,10 +67,10 @@ class Operation:
         key = (str(device), os.environ.get(VARIABLE) or None)
         if key not in self._choices:
             name, why = self._forced(device, key[1]) if key[1] else self._best(device)
-            self._choices[key] = name
-            _chosen[self.name] = f"{name} on {device}{why}"
+            self._choices[key] = name, f"{name} on {device}{why}"
             print(f"{self.name} on {device}: {name}{why}", file=sys.stderr, flush=True)
-        return self._choices[key]
+        name, _chosen[self.name] = self._choices[key]  # kept at each use: SSM_BACKEND may have changed since
+        return name
 
     def _forced(self, device: torch.device, name: str) -> tuple[str, str]:
         if name not in NAMES:

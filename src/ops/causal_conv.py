@@ -2,9 +2,11 @@
 
     v_t = bias + sum_k w_k x_{t-K+1+k},     y_t = v_t sigmoid(v_t)
 
-The inputs before the first step come from a state: the K - 1 last inputs of the chunk before. On a CPU each direction
-is one compiled pass; v is computed again in the backward pass, so nothing but x is kept.
+The inputs before the first step come from a state: the K - 1 last inputs of the chunk before. On a CPU (`compiled`) and on
+a GPU (`triton`) each direction is one pass; v is computed again in the backward pass, so nothing but x is kept.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,29 +14,77 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from src.ops.backend import Operation, values_and_gradients
 from src.ops.elementary import LOG2_E, exp2
 from src.ops.jit import jit
 from src.ops.precision import full_precision
 
 
-def causal_conv_silu(x: Tensor, weight: Tensor, bias: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Returns y (b, L, D) and the state after it (b, K - 1, D).
+def causal_conv_silu(
+    x: Tensor, weight: Tensor, bias: Tensor, state: Tensor | None = None, backend: str | None = None
+) -> tuple[Tensor, Tensor]:
+    """Returns y (b, L, D) and the state after it (b, K - 1, D), in the widest dtype of the arguments, float32 or more.
 
     Args:
         x: (b, L, D).
         weight: (K, D); the last row meets the newest input.
         bias: (D,).
         state: (b, K - 1, D) the inputs before x; zero when None.
+        backend: a form of `CAUSAL_CONV`; None is the one that `src.ops.backend` chooses for the device.
+
+    Raises:
+        ValueError: an unknown backend.
     """
-    K = len(weight)
+    form, K = CAUSAL_CONV.on(x.device, backend), len(weight)
     state = x.new_zeros(len(x), K - 1, x.shape[2]) if state is None else state
+    dtype = torch.float32
+    for tensor in (x, weight, bias, state):
+        dtype = torch.promote_types(dtype, tensor.dtype)
+    x, weight, bias, state = (tensor.to(dtype) for tensor in (x, weight, bias, state))
     after = torch.cat([state[:, x.shape[1] :], x[:, -(K - 1) :]], 1) if K > 1 else state
     with full_precision(x):
-        if x.device.type == "cpu":
-            return _CausalConvSilu.apply(x, weight, bias, state), after
-        padded = torch.cat([state, x], 1).transpose(1, 2)
-        v = F.conv1d(padded, weight.T.unsqueeze(1), bias, groups=len(bias))
-        return F.silu(v).transpose(1, 2), after
+        return form(x, weight, bias, state), after
+
+
+def reference(x: Tensor, weight: Tensor, bias: Tensor, state: Tensor) -> Tensor:
+    """The definition, one tap at a time. Shapes as in `causal_conv_silu`."""
+    inputs, L = torch.cat([state, x], 1), x.shape[1]
+    v = bias + sum(w * inputs[:, k : k + L] for k, w in enumerate(weight))
+    return v * torch.sigmoid(v)
+
+
+def library(x: Tensor, weight: Tensor, bias: Tensor, state: Tensor) -> Tensor:
+    """By torch's own convolution, for any device."""
+    inputs = torch.cat([state, x], 1).transpose(1, 2)
+    v = F.conv1d(inputs, weight.T.unsqueeze(1), bias, groups=len(bias))
+    return F.silu(v).transpose(1, 2)
+
+
+def compiled(x: Tensor, weight: Tensor, bias: Tensor, state: Tensor) -> Tensor:
+    """One compiled pass. CPU."""
+    return _CausalConvSilu.apply(x, weight, bias, state)
+
+
+def fused(x: Tensor, weight: Tensor, bias: Tensor, state: Tensor) -> Tensor:
+    """One kernel. CUDA, or Triton's interpreter."""
+    from src.ops.fused.causal_conv import FusedCausalConvSilu
+
+    return FusedCausalConvSilu.apply(x, weight, bias, state)
+
+
+def _probe(form: Callable[..., Tensor], device: torch.device) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    shapes = (2, 37, 5), (4, 5), (5,), (2, 3, 5)
+    return values_and_gradients(
+        form, [torch.randn(shape, generator=generator).to(device).requires_grad_() for shape in shapes]
+    )
+
+
+CAUSAL_CONV = Operation(
+    "causal convolution",
+    {"reference": reference, "torch": library, "compiled": compiled, "triton": fused},
+    _probe,
+)
 
 
 class _CausalConvSilu(torch.autograd.Function):

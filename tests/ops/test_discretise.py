@@ -99,6 +99,19 @@ def test_fused_kernels_hide_no_broken_pole(disc):
 
 
 @NEEDS_TRITON
+def test_one_kernel_each_way_and_no_value_looked_at(monkeypatch):
+    """On `meta` there are no values: whatever asked for one would fail."""
+    fused = pytest.importorskip("src.ops.fused.discretise")
+    launched = []
+    monkeypatch.setattr(fused, "launch", lambda kernel, *arguments, **options: launched.append(kernel))
+    Lambda, dt = (x.to("meta").requires_grad_() for x in system("complex"))
+    zeta, gain = discretise(Lambda, dt, "zoh", "triton")
+    (zeta + gain).real.sum().backward()
+    assert launched == [fused.values, fused.gradients]
+    assert (Lambda.grad.shape, dt.grad.shape) == (Lambda.shape, dt.shape)
+
+
+@NEEDS_TRITON
 def test_the_probe_passes():
     assert DISCRETISE.error("triton", torch.device("cpu")) < 1e-10
 

@@ -118,6 +118,20 @@ def test_the_probe_passes_several_blocks_in_single_precision(op):
 
 
 @NEEDS_TRITON
+@pytest.mark.parametrize("L", [1, 5000])
+def test_the_host_side_of_the_fused_kernels_looks_at_no_value(L, monkeypatch):
+    """On `meta` there are none: whatever asked for one would fail, as it would wait for a GPU and break a captured graph."""
+    fused = pytest.importorskip("src.ops.fused.vandermonde")
+    launched = []
+    monkeypatch.setattr(fused, "launch", lambda kernel, *arguments, **options: launched.append(kernel))
+    w, z = (x.to("meta").requires_grad_() for x in system("complex", 2))
+    u = torch.empty(2, 3, L, device="meta", requires_grad=True)
+    (log_vandermonde(w, z, L, "triton").sum() + log_vandermonde_transpose(u, z, "triton").real.sum()).backward()
+    assert launched == [fused.sums, fused.moments, fused.sums, fused.moments, fused.moments]
+    assert [x.grad.shape == x.shape for x in (w, z, u)] == [True] * 3
+
+
+@NEEDS_TRITON
 def test_fused_frequencies_of_hundreds_of_radians_a_step():
     w, z = system("complex", H=1, N=3)
     z = torch.complex(torch.zeros_like(z.real), 300 * z.imag)

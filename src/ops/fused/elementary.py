@@ -18,9 +18,8 @@ _SINE_32 = tl.constexpr(coefficients(sine_ratio, 0, 0.25, 4))
 _COSINE_32 = tl.constexpr(coefficients(cosine_ratio, 0, 0.25, 4))
 _SINE_64 = tl.constexpr(coefficients(sine_ratio, 0, 0.25, 8))
 _COSINE_64 = tl.constexpr(coefficients(cosine_ratio, 0, 0.25, 8))
-_ARCTANGENT_64 = tl.constexpr(
-    tuple((-1) ** k / (2 * k + 1) for k in range(20, -1, -1))
-)  # the series, to |s| = tan(pi / 8)
+# the series, to |s| = tan(pi / 8)
+_ARCTANGENT_64 = tl.constexpr(tuple((-1) ** k / (2 * k + 1) for k in range(20, -1, -1)))
 _EIGHTH = tl.constexpr(math.tan(math.pi / 8))
 
 # 2 pi in three parts; up to k = 2^23, k times the first two is exact

@@ -16,21 +16,43 @@ def numbers(x: Tensor) -> Tensor:
 
 
 @triton.jit
-def _load(pointer, index, mask, COMPLEX: tl.constexpr):
+def _load(x, at, inside, COMPLEX: tl.constexpr):
+    """Real and imaginary parts of entries `at` of x, a load each; zero where not `inside`."""
     if COMPLEX:
-        return tl.load(pointer + 2 * index, mask, 0.0), tl.load(pointer + 2 * index + 1, mask, 0.0)
+        return tl.load(x + 2 * at, inside, 0.0), tl.load(x + 2 * at + 1, inside, 0.0)
     else:
-        x = tl.load(pointer + index, mask, 0.0)
-        return x, tl.zeros_like(x)
+        re = tl.load(x + at, inside, 0.0)
+        return re, tl.zeros_like(re)
 
 
 @triton.jit
-def _store(pointer, index, x, y, mask, COMPLEX: tl.constexpr):
+def _store(x, at, re, im, inside, COMPLEX: tl.constexpr):
+    """Writes entries `at` of x."""
     if COMPLEX:
-        tl.store(pointer + 2 * index, x, mask)
-        tl.store(pointer + 2 * index + 1, y, mask)
+        tl.store(x + 2 * at, re, inside)
+        tl.store(x + 2 * at + 1, im, inside)
     else:
-        tl.store(pointer + index, x, mask)
+        tl.store(x + at, re, inside)
+
+
+@triton.jit
+def _load_wide(x, at, inside, COMPLEX: tl.constexpr):
+    """`_load`, both parts at once: half the accesses where memory is what bounds a kernel, more registers where it is not."""
+    if COMPLEX:
+        pair = tl.expand_dims(2 * at, -1) + tl.arange(0, 2)
+        return tl.split(tl.load(x + pair, tl.expand_dims(inside, -1), 0.0))
+    else:
+        return _load(x, at, inside, False)
+
+
+@triton.jit
+def _store_wide(x, at, re, im, inside, COMPLEX: tl.constexpr):
+    """`_store`, both parts at once."""
+    if COMPLEX:
+        pair = tl.expand_dims(2 * at, -1) + tl.arange(0, 2)
+        tl.store(x + pair, tl.join(re, im), tl.expand_dims(inside, -1))
+    else:
+        tl.store(x + at, re, inside)
 
 
 @triton.jit

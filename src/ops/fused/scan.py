@@ -10,8 +10,7 @@ Reading b twice is the price, so time is cut only where there are too few lanes 
 on the shapes alone: results are the same on every card. Each program owns what it writes, and a constant a gets one sum from each.
 
 A step waits for the one before it, but its inputs do not: UNROLL steps are loaded before the first of them is taken. They are
-as many as registers allow: with more, the compiler puts loads off until after the first steps, and memory waits. Complex numbers
-are pairs of real ones; the imaginary part of a real number is a placeholder that is never used.
+as many as registers allow: with more, the compiler puts loads off until after the first steps, and memory waits.
 """
 
 import torch
@@ -20,39 +19,13 @@ import triton.language as tl
 from torch import Tensor
 
 from src.ops.fused.launch import launch
+from src.ops.fused.pairs import _load_wide, _store_wide, _times, numbers
 
-LANES = (
-    1 << 16
-)  # more lanes than that need no segments: 16 warps on each of 128 processors, 8 loads in flight from each
+# more lanes than that need no segments: 16 warps on each of 128 processors, 8 loads in flight from each
+LANES = 1 << 16
 SHORTEST = 64  # steps of a segment
 UNROLL = 8  # steps whose inputs are loaded at once, half as many where a step has more of them and in double precision
 BLOCK = 64
-
-
-@triton.jit
-def _load(x, at, inside, COMPLEX: tl.constexpr):
-    if COMPLEX:
-        pair = tl.load(x + (2 * at[:, None] + tl.arange(0, 2)[None, :]), inside[:, None], 0.0)
-        return tl.split(pair)
-    else:
-        re = tl.load(x + at, inside, 0.0)
-        return re, re
-
-
-@triton.jit
-def _store(x, at, re, im, inside, COMPLEX: tl.constexpr):
-    if COMPLEX:
-        tl.store(x + (2 * at[:, None] + tl.arange(0, 2)[None, :]), tl.join(re, im), inside[:, None])
-    else:
-        tl.store(x + at, re, inside)
-
-
-@triton.jit
-def _times(ar, ai, br, bi, COMPLEX: tl.constexpr):
-    if COMPLEX:
-        return ar * br - ai * bi, ar * bi + ai * br
-    else:
-        return ar * br, bi
 
 
 @triton.jit
@@ -61,7 +34,7 @@ def _load_steps(x, at, stride, k, direction, L, inside, UNROLL: tl.constexpr, CO
     res, ims = (), ()
     for i in tl.static_range(UNROLL):
         step = k + i * direction
-        re, im = _load(x, at + i * stride, inside & (step >= 0) & (step < L), COMPLEX)
+        re, im = _load_wide(x, at + i * stride, inside & (step >= 0) & (step < L), COMPLEX)
         res, ims = res + (re,), ims + (im,)  # noqa: RUF005 - Triton cannot unpack into a tuple
     return res, ims
 
@@ -96,7 +69,7 @@ def segment_ends(
     hr = tl.zeros([BLOCK], x.dtype.element_ty)
     hi, pr, pi = hr, hr + 1, hr
     if CONSTANT:
-        ar, ai = _load(a, ra * N + n, inside, COMPLEX)
+        ar, ai = _load_wide(a, ra * N + n, inside, COMPLEX)
         if ADJOINT:
             ai = -ai
     for _ in range(0, T, UNROLL):
@@ -116,12 +89,12 @@ def segment_ends(
             pr, pi = _times(ar, ai, pr, pi, COMPLEX)
         at, at_a, k = at + UNROLL * stride, at_a + UNROLL * stride, k + UNROLL * direction
     others = tl.num_programs(1)
-    _store(ends, (r * others + j) * N + n, hr, hi, inside, COMPLEX)
+    _store_wide(ends, (r * others + j) * N + n, hr, hi, inside, COMPLEX)
     first = inside & (r == ra)
     if CONSTANT:
-        _store(products, ra * N + n, pr, pi, first & (j == 0), COMPLEX)
+        _store_wide(products, ra * N + n, pr, pi, first & (j == 0), COMPLEX)
     else:
-        _store(products, (ra * others + j) * N + n, pr, pi, first, COMPLEX)
+        _store_wide(products, (ra * others + j) * N + n, pr, pi, first, COMPLEX)
 
 
 @triton.jit
@@ -138,9 +111,9 @@ def segment_states(
     if REVERSE:
         t, stride = L - 1 - t, -stride
     at, at_a = (r * L + t) * N + n, (ra * L + t) * N + n
-    hr, hi = _load(entering, (r * tl.num_programs(1) + segment) * N + n, inside, COMPLEX)
+    hr, hi = _load_wide(entering, (r * tl.num_programs(1) + segment) * N + n, inside, COMPLEX)
     if CONSTANT:
-        ar, ai = _load(a, ra * N + n, inside, COMPLEX)
+        ar, ai = _load_wide(a, ra * N + n, inside, COMPLEX)
     for _ in range(0, T, UNROLL):
         br, bi = _load_steps(b, at, stride, k, 1, L, inside, UNROLL, COMPLEX)
         if not CONSTANT:
@@ -150,7 +123,7 @@ def segment_states(
                 ar, ai = all_ar[i], all_ai[i]
             hr, hi = _times(ar, ai, hr, hi, COMPLEX)
             hr, hi = hr + br[i], hi + bi[i]
-            _store(h, at + i * stride, hr, hi, inside & (k + i < L), COMPLEX)
+            _store_wide(h, at + i * stride, hr, hi, inside & (k + i < L), COMPLEX)
         at, at_a, k = at + UNROLL * stride, at_a + UNROLL * stride, k + UNROLL
 
 
@@ -172,10 +145,10 @@ def segment_adjoints(
         t, stride = L - 1 - t, -stride
     at, at_a = (r * L + t) * N + n, (ra * L + t) * N + n
     of_segment = (r * tl.num_programs(1) + segment) * N + n
-    cr, ci = _load(entering, of_segment, inside, COMPLEX)
+    cr, ci = _load_wide(entering, of_segment, inside, COMPLEX)
     gr, gi, sum_r, sum_i = cr, ci, tl.zeros_like(cr), tl.zeros_like(cr)
     if CONSTANT:
-        ar, ai = _load(a, ra * N + n, inside, COMPLEX)
+        ar, ai = _load_wide(a, ra * N + n, inside, COMPLEX)
     for _ in range(0, T, UNROLL):
         dr, di = _load_steps(dh, at, stride, k, -1, L, inside, UNROLL, COMPLEX)
         if not CONSTANT:
@@ -187,23 +160,23 @@ def segment_adjoints(
             if not CONSTANT:
                 ar, ai = all_ar[i], all_ai[i]
             gr, gi = dr[i] + cr, di[i] + ci
-            _store(db, at + i * stride, gr, gi, there, COMPLEX)
+            _store_wide(db, at + i * stride, gr, gi, there, COMPLEX)
             qr, qi = _times(before_r[i], -before_i[i], gr, gi, COMPLEX)
             if CONSTANT:
                 part_r, part_i = part_r + qr, part_i + qi
             else:
-                _store(da, at + i * stride, qr, qi, there & (k - i > 0), COMPLEX)
+                _store_wide(da, at + i * stride, qr, qi, there & (k - i > 0), COMPLEX)
             cr, ci = _times(ar, -ai, gr, gi, COMPLEX)
         sum_r, sum_i = sum_r + part_r, sum_i + part_i
         at, at_a, k = at + UNROLL * stride, at_a + UNROLL * stride, k - UNROLL
     first = inside & (segment == 0)
-    _store(dh0, r * N + n, cr, ci, first, COMPLEX)
-    before_r, before_i = _load(h0, r * N + n, first, COMPLEX)
+    _store_wide(dh0, r * N + n, cr, ci, first, COMPLEX)
+    before_r, before_i = _load_wide(h0, r * N + n, first, COMPLEX)
     qr, qi = _times(before_r, -before_i, gr, gi, COMPLEX)
     if CONSTANT:
-        _store(da, of_segment, sum_r + qr, sum_i + qi, inside, COMPLEX)
+        _store_wide(da, of_segment, sum_r + qr, sum_i + qi, inside, COMPLEX)
     else:
-        _store(da, at - stride, qr, qi, first, COMPLEX)
+        _store_wide(da, at - stride, qr, qi, first, COMPLEX)
 
 
 def forward(a: Tensor, b: Tensor, h0: Tensor, reverse: bool) -> Tensor:
@@ -248,7 +221,7 @@ def _ends(a: Tensor, x: Tensor, T: int, S: int, adjoint: bool, reverse: bool) ->
 def _launch(kernel, programs: int, a: Tensor, x: Tensor, tensors: tuple[Tensor, ...], T: int, **options: bool) -> None:
     R, L, N = x.shape
     few_inputs = kernel is segment_states or (kernel is segment_ends and not x.is_complex())
-    planes = [torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in tensors]
+    planes = [numbers(tensor) for tensor in tensors]
     unroll = UNROLL // (1 if few_inputs else 2) // (planes[0].element_size() // 4)
     options |= {"PER_ROW": len(a) > 1, "CONSTANT": a.shape[1] == 1, "COMPLEX": x.is_complex(), "UNROLL": unroll}
     grid = (triton.cdiv(R * N, BLOCK), programs)

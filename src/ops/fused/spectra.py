@@ -23,6 +23,7 @@ from torch.autograd.function import once_differentiable
 
 from src.ops.blocks import ACCELERATOR_BYTES, channel_blocks
 from src.ops.fused.launch import launch
+from src.ops.fused.pairs import _load_wide, _store_wide
 
 TILE_H, TILE_T = 32, 32  # of a transpose: both sides move whole sectors of memory, also in half precision
 TILE_K = 256  # spectral entries a program
@@ -154,7 +155,7 @@ def pair(x, z, B, P, H, L, n, s_b, s_c, s_h, s_t, TILE_H: tl.constexpr, TILE_T: 
     second = tl.load(source + s_b, inside & (2 * p + 1 < B), 0.0)
     target = (row * H + h) * n + t
     kind = z.dtype.element_ty
-    _store(z, target, first.to(kind), second.to(kind), (h < H) & (t < n))
+    _store_wide(z, target, first.to(kind), second.to(kind), (h < H) & (t < n), True)
 
 
 @triton.jit
@@ -165,7 +166,7 @@ def unpair(z, y, B, P, H, L, n, s_b, s_c, s_h, s_t, TILE_H: tl.constexpr, TILE_T
     h = (tl.program_id(1) * TILE_H + tl.arange(0, TILE_H)).to(tl.int64)[:, None]
     t = (tl.program_id(0) * TILE_T + tl.arange(0, TILE_T)).to(tl.int64)[None, :]
     inside = (h < H) & (t < L)
-    first, second = _load(z, (row * H + h) * n + t, inside)
+    first, second = _load_wide(z, (row * H + h) * n + t, inside, True)
     target = y + 2 * p * s_b + c * s_c + h * s_h + t * s_t
     kind = y.dtype.element_ty
     tl.store(target, first.to(kind), inside)
@@ -203,11 +204,11 @@ def times_kernels(Z, K, Y, P, C, H, n, TILE_C: tl.constexpr, TILE: tl.constexpr)
     c = tl.arange(0, TILE_C).to(tl.int64)[:, None]
     h = tl.program_id(1).to(tl.int64)
     inside = (c < C) & (k < n)
-    K_re, K_im = _load(K, (c * H + h) * (n // 2 + 1) + tl.minimum(k, n - k), inside)
+    K_re, K_im = _load_wide(K, (c * H + h) * (n // 2 + 1) + tl.minimum(k, n - k), inside, True)
     K_re, K_im = K_re / n, tl.where(2 * k > n, -K_im, K_im) / n
     for p in range(P):
-        re, im = _load(Z, (p * H + h) * n + k, k < n)
-        _store(Y, ((c * P + p) * H + h) * n + k, K_re * re - K_im * im, K_re * im + K_im * re, inside)
+        re, im = _load_wide(Z, (p * H + h) * n + k, k < n, True)
+        _store_wide(Y, ((c * P + p) * H + h) * n + k, K_re * re - K_im * im, K_re * im + K_im * re, inside, True)
 
 
 @triton.jit
@@ -222,41 +223,27 @@ def adjoint(Z, G, K, dK, P, C, H, n, TILE_C: tl.constexpr, TILE: tl.constexpr):
     h = tl.program_id(1).to(tl.int64)
     here, image = 2 * k <= n, (k > 0) & (2 * k < n)
     at = (c * H + h) * (n // 2 + 1) + k
-    K_re, K_im = _load(K, at, here & (c < C))
+    K_re, K_im = _load_wide(K, at, here & (c < C), True)
     K_re, K_im = K_re / n, K_im / n
     dK_re, dK_im = tl.zeros_like(K_re), tl.zeros_like(K_im)
     for p in range(P):
         first = (p * H + h) * n  # of Z, and of G where c = 0
         other = ((c * P + p) * H + h) * n
-        z_re, z_im = _load(Z, first + k, here)
-        g_re, g_im = _load(G, other + k, here & (c < C))
+        z_re, z_im = _load_wide(Z, first + k, here, True)
+        g_re, g_im = _load_wide(G, other + k, here & (c < C), True)
         dK_re += z_re * g_re + z_im * g_im
         dK_im += z_re * g_im - z_im * g_re
-        _store(G, first + k, _sum(K_re * g_re + K_im * g_im), _sum(K_re * g_im - K_im * g_re), here)
-        z_re, z_im = _load(Z, first + (n - k), image)
-        g_re, g_im = _load(G, other + (n - k), image & (c < C))
+        _store_wide(G, first + k, _sum(K_re * g_re + K_im * g_im), _sum(K_re * g_im - K_im * g_re), here, True)
+        z_re, z_im = _load_wide(Z, first + (n - k), image, True)
+        g_re, g_im = _load_wide(G, other + (n - k), image & (c < C), True)
         dK_re += z_re * g_re + z_im * g_im
         dK_im += z_im * g_re - z_re * g_im
-        _store(G, first + (n - k), _sum(K_re * g_re - K_im * g_im), _sum(K_re * g_im + K_im * g_re), image)
+        _store_wide(G, first + (n - k), _sum(K_re * g_re - K_im * g_im), _sum(K_re * g_im + K_im * g_re), image, True)
     half = tl.where(image, 0.5, 1.0).to(K_re.dtype) / n
-    _store(dK, at, dK_re * half, tl.where(image, dK_im * half, 0.0), here & (c < C))
+    _store_wide(dK, at, dK_re * half, tl.where(image, dK_im * half, 0.0), here & (c < C), True)
 
 
 @triton.jit
 def _sum(x):
     """Sums over the kernels of a channel, (TILE_C, TILE) to (1, TILE)."""
     return tl.sum(x, 0, keep_dims=True)
-
-
-@triton.jit
-def _load(x, at, inside):
-    """Returns the real and the imaginary parts of entries of x, an array of pairs; zero where not `inside`."""
-    lane = tl.arange(0, 2)
-    return tl.split(tl.load(x + (2 * at[:, :, None] + lane), inside[:, :, None], 0.0))
-
-
-@triton.jit
-def _store(x, at, re, im, inside):
-    """Writes entries of x, an array of pairs."""
-    lane = tl.arange(0, 2)
-    tl.store(x + (2 * at[:, :, None] + lane), tl.join(re, im), inside[:, :, None])

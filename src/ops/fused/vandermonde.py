@@ -27,10 +27,8 @@ from src.ops.fused.pairs import _load, _store, _times, numbers
 from src.ops.vandermonde import field_of, table_lengths
 
 _LOG2_E = tl.constexpr(math.log2(math.e))
-_SIDES = {
-    torch.float32: 64,
-    torch.float64: 16,
-}  # the most rows and columns of a tile: what registers hold without spilling
+# the most rows and columns of a tile: what registers hold without spilling
+_SIDES = {torch.float32: 64, torch.float64: 16}
 _DEPTH = 16  # states, or steps, at a time: the least depth of a product
 
 

@@ -3,7 +3,6 @@
 Each reduces its argument to a short interval and evaluates one polynomial there,
 
     2^y = 2^k 2^f,               k = round(y),    |f| <= 1/2,
-    exp(i pi v) = (-1)^k exp(i pi f),             k = round(v),
     exp(i y) = (-1)^k exp(i r),                   k = round(y / pi),     r = y - k pi,
     e^x = 2^k e^r,                                k = round(x / log 2),  r = x - k log 2,
     log(1 + e) = 2 atanh(s) = 2 s + 2 s (s^2/3 + s^4/5 + ...),   s = e / (2 + e) <= 1/3 for 0 <= e <= 1.
@@ -46,16 +45,6 @@ def _two_to(f: np.ndarray) -> np.ndarray:
     """(2^f - 1) / f: 1 + f (...) is exactly 1 at f = 0, as a state that must not decay needs."""
     f = np.where(f == 0, 1e-30, f)
     return np.expm1(f * LN_2) / f
-
-
-def sine_ratio(g: np.ndarray) -> np.ndarray:
-    """sin(pi f) / f at g = f^2."""
-    return math.pi * np.sinc(np.sqrt(g))
-
-
-def cosine_ratio(g: np.ndarray) -> np.ndarray:
-    """(cos(pi f) - 1) / f^2 at g = f^2."""
-    return -2 * np.sin(math.pi / 2 * np.sqrt(g)) ** 2 / g
 
 
 def _exponential(r: np.ndarray) -> np.ndarray:
@@ -102,10 +91,9 @@ def _polynomial(
 def _functions(
     real: type, integer: type, mantissa: int, exponent: int, degrees: tuple[int, int, int]
 ) -> tuple[Callable, ...]:
-    """Builds (exp2, exp_pi_i, exp_i, exp_unit, log1p_unit) of a type from its layout and its polynomials' degrees."""
+    """Builds (exp2, exp_i, exp_unit, log1p_unit) of a type from its layout and its polynomials' degrees."""
     two_to = _polynomial(real, _two_to, -0.5, 0.5, degrees[0])
-    sine, cosine = (_polynomial(real, function, 0, 0.25, degrees[1]) for function in (sine_ratio, cosine_ratio))
-    sine_rest, cosine_rest = (_polynomial(real, _alternating(n), 0, (math.pi / 2) ** 2, degrees[1] - 1) for n in (3, 4))
+    sine, cosine = (_polynomial(real, _alternating(n), 0, (math.pi / 2) ** 2, degrees[1] - 1) for n in (3, 4))
     exponential = _polynomial(real, _exponential, -LN_2 / 2, LN_2 / 2, degrees[0] - 1)
     pi_high, pi_middle, pi_low = (real(part) for part in _in_parts(_PI, 3, mantissa // 2))
     ln_2_high, ln_2_low = (real(part) for part in _in_parts(_LN_2, 2, 2 * mantissa // 3))
@@ -121,15 +109,6 @@ def _functions(
         bits = real(real(1) + f * two_to(f)).view(integer)
         return integer(bits + (integer(k) << mantissa)).view(real)
 
-    @jit
-    def exp_pi_i(v):
-        k = np.rint(v)
-        half = k * real(0.5)
-        sign = real(1) - real(4) * (half - np.floor(half))
-        f = v - k
-        g = f * f
-        return sign * (real(1) + g * cosine(g)), sign * (f * sine(g))
-
     @jit_in_order
     def exp_i(y):
         k = np.rint(y * real(1 / math.pi))
@@ -137,7 +116,7 @@ def _functions(
         sign = real(1) - real(4) * (half - np.floor(half))
         r = ((y - k * pi_high) - k * pi_middle) - k * pi_low
         g = r * r
-        return sign * (real(1) + g * (g * cosine_rest(g) - real(0.5))), sign * (r - r * (g * sine_rest(g)))
+        return sign * (real(1) + g * (g * cosine(g) - real(0.5))), sign * (r - r * (g * sine(g)))
 
     @jit_in_order
     def exp_unit(x):
@@ -153,7 +132,7 @@ def _functions(
         g = s * s
         return e - s * (e - g * logarithm(g))
 
-    return exp2, exp_pi_i, exp_i, exp_unit, log1p_unit
+    return exp2, exp_i, exp_unit, log1p_unit
 
 
 _BY_TYPE = {
@@ -164,11 +143,6 @@ _BY_TYPE = {
 
 def exp2(y: float) -> float:
     """2^y in the type of y; 0 and infinity where that under- and overflows, nan for nan. Only for compiled code."""
-    raise NotImplementedError("compiled code only")
-
-
-def exp_pi_i(v: float) -> tuple[float, float]:
-    """(cos(pi v), sin(pi v)) in the type of v. Only for compiled code."""
     raise NotImplementedError("compiled code only")
 
 
@@ -193,25 +167,19 @@ def _exp2(y):
     return lambda y: chosen(y)
 
 
-@overload(exp_pi_i)
-def _exp_pi_i(v):
-    chosen = _BY_TYPE[v][1]
-    return lambda v: chosen(v)
-
-
 @overload(exp_i)
 def _exp_i(y):
-    chosen = _BY_TYPE[y][2]
+    chosen = _BY_TYPE[y][1]
     return lambda y: chosen(y)
 
 
 @overload(exp_unit)
 def _exp_unit(x):
-    chosen = _BY_TYPE[x][3]
+    chosen = _BY_TYPE[x][2]
     return lambda x: chosen(x)
 
 
 @overload(log1p_unit)
 def _log1p_unit(e):
-    chosen = _BY_TYPE[e][4]
+    chosen = _BY_TYPE[e][3]
     return lambda e: chosen(e)

@@ -21,7 +21,7 @@ import math
 
 import numpy as np
 
-from src.ops.elementary import exp2, exp_pi_i
+from src.ops.elementary import exp2, exp_i
 from src.ops.jit import jit
 
 TILE = 4  # table products work on TILE x TILE outputs held in registers
@@ -172,7 +172,7 @@ def _complex_tables(theta, rate, A, chain, w, P, Q, G):
         rate[n] = exp2(LOG2_E * theta[0, n])
     for n in range(N):
         r = exp2(-LOG2_E * rate[n])
-        cos, sin = exp_pi_i(theta[1, n] / np.pi)
+        cos, sin = exp_i(np.float64(theta[1, n]))
         Ar[n], Ai[n] = r * cos, r * sin
     for n in range(N):
         br, bi = np.float64(theta[2, n]), np.float64(theta[3, n])

@@ -4,9 +4,15 @@ import numba
 import numpy as np
 import pytest
 
-from src.ops.elementary import exp_i, exp_unit, log1p_unit
+from src.ops.elementary import exp2, exp_i, exp_unit, log1p_unit
 
 TYPES = [(np.float32, 2.0**-24), (np.float64, 2.0**-53)]  # with half a unit in the last place of numbers just above 1
+
+
+@numba.njit
+def powers_of_two(y, out):
+    for i in range(y.size):
+        out[i] = exp2(y[i])
 
 
 @numba.njit
@@ -25,6 +31,22 @@ def exponentials(x, out):
 def logarithms(e, out):
     for i in range(e.size):
         out[i] = log1p_unit(e[i])
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 3e-7), (np.float64, 4e-15)])
+def test_exp2(dtype, tolerance):
+    y = np.random.default_rng(0).uniform(-100, 100, 5000).astype(dtype)
+    out = np.empty_like(y)
+    powers_of_two(y, out)
+    assert abs(out / np.exp2(y.astype(np.longdouble)) - 1).max() < tolerance
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exp2_at_its_ends(dtype):
+    y = np.array([0, 1, -1, np.inf, -np.inf, 1e6, -1e6, np.nan], dtype)
+    out = np.empty_like(y)
+    powers_of_two(y, out)
+    np.testing.assert_array_equal(out, np.array([1, 2, 0.5, np.inf, 0, np.inf, 0, np.nan], dtype))
 
 
 @pytest.mark.parametrize(("dtype", "unit"), TYPES)
@@ -69,8 +91,10 @@ def test_exp_unit_at_its_ends(dtype):
 @pytest.mark.parametrize(("dtype", "unit"), TYPES)
 def test_log1p_unit(dtype, unit):
     e = (10 ** np.random.default_rng(0).uniform(-15, 0, 200_000)).astype(dtype)
+    e[0], e[1] = 0, 1
     out = np.empty_like(e)
     logarithms(e, out)
-    error = out / np.log1p(e.astype(np.longdouble)) - 1
+    assert out[0] == 0
+    error = out[1:] / np.log1p(e[1:].astype(np.longdouble)) - 1
     assert abs(error).max() < 4 * unit
     assert abs(error.mean()) < unit / 8

@@ -2,14 +2,11 @@
 
 from itertools import product
 
-import numba
-import numpy as np
 import pytest
 import torch
 
 from src.ops import selective_loops
 from src.ops.backend import has_triton
-from src.ops.elementary import exp2, exp_pi_i, log1p_unit
 from src.ops.selective_scan import SELECTIVE_SCAN, selective_scan
 
 FORMS = [name for name in SELECTIVE_SCAN.forms if name != "triton" or has_triton(torch.device("cpu"))]
@@ -281,41 +278,3 @@ def test_the_choice_is_announced_once(capsys):
     selective_scan(**problem(2))
     selective_scan(**problem(2))
     assert capsys.readouterr().err == "selective scan on cpu: compiled\n"
-
-
-@numba.njit
-def elementary(y, v, e, out):
-    for i in range(y.size):
-        out[0, i] = exp2(y[i])
-        out[1, i], out[2, i] = exp_pi_i(v[i])
-        out[3, i] = log1p_unit(e[i])
-
-
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float32, 3e-7), (np.float64, 4e-15)])
-def test_elementary_functions(dtype, tolerance):
-    generator = np.random.default_rng(0)
-    y, v = (generator.uniform(low, high, 5000).astype(dtype) for low, high in ((-100, 100), (-4, 4)))
-    e = (10.0 ** generator.uniform(-15, 0, 5000)).astype(dtype)
-    out = np.empty((4, 5000), dtype)
-    elementary(y, v, e, out)
-    angle = np.pi * (np.longdouble(v) - np.round(np.longdouble(v)))
-    sign = 1 - 2 * (np.round(v.astype(np.longdouble)) % 2)
-    want = np.stack([np.exp2(np.longdouble(y)), sign * np.cos(angle), sign * np.sin(angle), np.log1p(np.longdouble(e))])
-    error = np.abs(out - want)
-    error[[0, 3]] /= want[[0, 3]]
-    assert error.max(1).max() < tolerance
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_elementary_functions_at_their_ends(dtype):
-    y = np.array([0, 1, -1, np.inf, -np.inf, 1e6, -1e6, np.nan], dtype)
-    v, e, out = (
-        np.array([0, 1, -1, 2, 0.5, -0.5, 3, 0], dtype),
-        np.array([0, 1, 0, 0, 0, 0, 0, 0], dtype),
-        np.empty((4, 8), dtype),
-    )
-    elementary(y, v, e, out)
-    np.testing.assert_array_equal(out[0], np.array([1, 2, 0.5, np.inf, 0, np.inf, 0, np.nan], dtype))
-    np.testing.assert_allclose(out[1], [1, -1, -1, 1, 0, 0, -1, 1], atol=1e-6)
-    np.testing.assert_allclose(out[2], [0, 0, 0, 0, 1, -1, 0, 0], atol=1e-6)
-    assert out[3, 0] == 0

@@ -2,17 +2,29 @@
 
 An angle is a 64-bit fraction of a turn, int64 in units of 2^-64 turns. Integer products with a step number t wrap around as angles do,
 so the angle of exp(i y t) is exact to t 2^-62 turns at any length, however many radians y has. Cosine and sine then need no reduction:
-with v = 2 turns = k + f, |f| <= 1/2, exp(i pi v) = (-1)^k exp(i pi f), and the polynomials are those of `src.ops.elementary`.
+with v = 2 turns = k + f, |f| <= 1/2, exp(i pi v) = (-1)^k exp(i pi f), and what is left are polynomials at Chebyshev points.
 
 The arc tangent folds its argument into |s| <= tan(pi / 8), from x to 1/x and from there by pi / 4.
 """
 
 import math
 
+import numpy as np
 import triton
 import triton.language as tl
 
-from src.ops.elementary import coefficients, cosine_ratio, sine_ratio
+from src.ops.elementary import coefficients
+
+
+def sine_ratio(g: np.ndarray) -> np.ndarray:
+    """sin(pi f) / f at g = f^2."""
+    return math.pi * np.sinc(np.sqrt(g))
+
+
+def cosine_ratio(g: np.ndarray) -> np.ndarray:
+    """(cos(pi f) - 1) / f^2 at g = f^2."""
+    return -2 * np.sin(math.pi / 2 * np.sqrt(g)) ** 2 / g
+
 
 _SINE_32 = tl.constexpr(coefficients(sine_ratio, 0, 0.25, 4))
 _COSINE_32 = tl.constexpr(coefficients(cosine_ratio, 0, 0.25, 4))

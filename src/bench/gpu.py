@@ -2,7 +2,8 @@
 
 The card's limits are measured in the same run: bytes a second of a large copy, and float32 operations a second of a large matrix
 product (without tf32, which no operation here uses). The share is the time that the slower of the two limits allows over the time
-taken. Times are medians of CUDA events around whole calls, so short ones hold the launches of an eager program too.
+taken. Times are medians of CUDA events around whole calls, so short ones hold the launches of an eager program too. Whole training
+steps are the engine's, as it runs them and as a captured graph (`trainer.cuda_graph`).
 """
 
 import gc
@@ -15,11 +16,15 @@ from torch import Tensor
 
 from src.bench.gpu_cases import Case, all_cases
 from src.bench.timing import Table
+from src.bench.train import D_STATE, LAYERS, SSMS, H, training_step
+from src.engine import Plan
 from src.errors import UserError
 
 BACKENDS = ("triton", "torch")
 COPY_BYTES, MATRIX = 1 << 30, 8192
-WARM_UPS = 3
+WARM_UPS = 5  # a graph is captured in the fourth step
+STEPS = {"eager": Plan(), "graph": Plan(cuda_graph=True)}
+STEP_SIZES = ((50, 1024), (16, 4096), (4, 16384))  # batch, L
 
 Timer = Callable[[Callable[[], object], int], float]
 
@@ -45,6 +50,10 @@ def tables(quick: bool = False) -> Iterator[Table]:
         )
     for operation, of_operation in rows.items():
         yield Table(f"{operation} on a GPU", note, of_operation)
+    sizes = STEP_SIZES[:1] if quick else STEP_SIZES
+    steps = [step_row(name, *size, device, 5 if quick else 20, event_seconds) for size in sizes for name in SSMS]
+    note = f"{LAYERS} layers, H={H}, d_state={D_STATE}, one direction, float32; {torch.cuda.get_device_name(device)}."
+    yield Table("Training step on a GPU", note, steps)
 
 
 def event_seconds(call: Callable[[], object], repeats: int) -> float:
@@ -111,9 +120,26 @@ def measure(case: Case, backend: str, device: torch.device, repeats: int, timer:
         return math.inf, 0
     finally:
         del leaves
-        gc.collect()
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
+        _free(device)
+
+
+def step_row(name: str, batch: int, L: int, device: torch.device, repeats: int, timer: Timer) -> dict[str, str]:
+    """Measures a training step of one model in each way of `STEPS`."""
+    result = {"model": name, "batch": str(batch), "L": f"{L:,}"}
+    for way, plan in STEPS.items():
+        try:
+            step = training_step(SSMS[name], L, batch, device, plan)
+            step()
+            result.setdefault("peak, MB", f"{_peak(step, device) / 1e6:,.0f}")
+            time = timer(step, repeats)
+            result |= {f"{way}, ms": f"{1e3 * time:.2f}", f"{way}, samples/s": f"{batch / time:,.0f}"}
+        except torch.cuda.OutOfMemoryError:
+            result.setdefault("peak, MB", "-")
+            result |= {f"{way}, ms": "out of memory", f"{way}, samples/s": "-"}
+        finally:
+            step = None
+            _free(device)
+    return result
 
 
 def _step(case: Case, backend: str, leaves: list[Tensor]) -> Callable[[], object]:
@@ -124,6 +150,12 @@ def _step(case: Case, backend: str, leaves: list[Tensor]) -> Callable[[], object
         return torch.autograd.grad(case.call(backend, *leaves), leaves, weights)
 
     return step
+
+
+def _free(device: torch.device) -> None:
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def _peak(step: Callable[[], object], device: torch.device) -> int:

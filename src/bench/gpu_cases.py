@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from src.ops.causal_conv import causal_conv_silu
 from src.ops.fftconv import fft_length, fftconv
 from src.ops.low_rank_powers import LowRankSystem, low_rank_kernel
 from src.ops.scan import scan
@@ -50,6 +51,7 @@ def all_cases(quick: bool = False) -> Iterator[Case]:
         if use != LONG or not quick:
             yield selective_case(use, b, L, D=128, N=16, is_complex=False)
             yield selective_case(use, b, L, D=128, N=8, is_complex=True)
+            yield conv_case(use, b, L, D=128, K=4)
     for use, H, N, L in (
         (P1_LRA, 256, 64, 4096),
         (P1_LRA, 128, 64, 16384),
@@ -96,6 +98,19 @@ def selective_case(use: str, b: int, L: int, D: int, N: int, is_complex: bool) -
     work = updates * ((6 + 18) if not is_complex else (16 + 48))
     size = f"b={b}, L={L:,}, D={D}, N={N}{' complex' if is_complex else ''}"
     return Case("selective scan", use, size, leaves, call, traffic, work)
+
+
+def conv_case(use: str, b: int, L: int, D: int, K: int) -> Case:
+    """Mamba's short convolution and SiLU: K taps and a sigmoid (4) an entry; again, with both gradients and the derivative, backwards."""
+
+    def leaves(device: torch.device) -> list[Tensor]:
+        draw = _drawer(device)
+        return _trainable(draw(b, L, D), draw(K, D), draw(D))
+
+    call = lambda backend, x, weight, bias: causal_conv_silu(x, weight, bias, backend=backend)[0]
+    entries = b * L * D
+    work = entries * ((2 * K + 5) + (2 * K + 10 + 4 * K))
+    return Case("short convolution", use, f"b={b}, L={L:,}, D={D}, K={K}", leaves, call, 4 * entries * (2 + 3), work)
 
 
 def diagonal_case(use: str, H: int, N: int, L: int) -> Case:

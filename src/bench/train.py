@@ -1,6 +1,7 @@
-"""Training throughput of every model on sequences of sequential CIFAR-10's shape: forward, backward and AdamW, samples a second.
+"""Training throughput of every model on sequences of sequential CIFAR-10's shape: whole steps of `src.engine`, samples a second.
 
-Measured with one thread (CPU time) and with more (wall-clock, so only an idle machine's figures mean something).
+A step is what `train.py` does with a batch: forward, backward, the look for what is not finite, metrics and AdamW. Measured with one
+thread (CPU time) and with more (wall-clock, so only an idle machine's figures mean something).
 """
 
 from collections.abc import Callable, Iterator
@@ -9,7 +10,9 @@ import torch
 from torch import nn
 
 from src.bench.timing import Table, machine, seconds
-from src.engine import class_measures, make_optimizer, parameter_groups
+from src.engine import Plan, TrainState, classification, make_optimizer, parameter_groups
+from src.engine.precision import loss_scaler
+from src.engine.step import Step
 from src.kernels import DiagonalKernel, DPLRKernel, RealDiagonalKernel, ptd_kernel
 from src.layers import S5, S4Block, S5Block, S5Options
 from src.layers.s5_init import normal_eigenbasis, perturbed_eigenbasis
@@ -18,6 +21,7 @@ from src.models import Classifier, ResidualBackbone, Tower
 
 H, LAYERS, D_STATE, BATCH, CLASSES = 128, 4, 64, 8, 10
 BLOCKS = 4  # of S5: blocks of 16 states
+CPU, PLAN = torch.device("cpu"), Plan()
 
 SSMS: dict[str, Callable[[], nn.Module]] = {
     "S4": lambda: S4Block(DPLRKernel(H, D_STATE)),
@@ -33,21 +37,23 @@ def _s5(options: S5Options, block) -> nn.Module:
     return S5Block(S5(H, block, BLOCKS, options))
 
 
-def training_step(make_layer: Callable[[], nn.Module], L: int) -> Callable[[], None]:
-    """Returns one update on a fixed batch (BATCH, L, 1)."""
+def training_step(
+    make_layer: Callable[[], nn.Module],
+    L: int,
+    batch_size: int = BATCH,
+    device: torch.device = CPU,
+    plan: Plan = PLAN,
+) -> Callable[[], float]:
+    """Returns one update of a model on a fixed batch (batch_size, L, 1)."""
     torch.manual_seed(0)
     backbone = ResidualBackbone([make_layer() for _ in range(LAYERS)], H)
-    model = Classifier(Tower(nn.Linear(1, H), backbone), CLASSES)
+    model = Classifier(Tower(nn.Linear(1, H), backbone), CLASSES).to(device)
     optimizer = make_optimizer("adamw", parameter_groups(model, 1e-3, 0.01))
-    x, y = torch.randn(BATCH, L, 1), torch.randint(CLASSES, (BATCH,))
-
-    def step() -> None:
-        total, count = class_measures(model(x), y)["loss"]
-        (total / count).backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-
-    return step
+    state = TrainState(model, optimizer, scaler=loss_scaler(device, plan.precision))
+    step = Step(state, model, classification, plan, device)
+    x, y = torch.randn(batch_size, L, 1), torch.randint(CLASSES, (batch_size,))
+    batches = [(x.to(device), y.to(device))]
+    return lambda: step(batches)
 
 
 def rows(quick: bool = False) -> list[dict[str, str]]:
@@ -72,7 +78,7 @@ def rows(quick: bool = False) -> list[dict[str, str]]:
     return result
 
 
-def _seconds(steps: dict[str, Callable[[], None]], repeats: int, threads: int) -> dict[str, float]:
+def _seconds(steps: dict[str, Callable[[], float]], repeats: int, threads: int) -> dict[str, float]:
     """Median seconds of a step of each model with so many threads of torch's."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -85,7 +91,7 @@ def _seconds(steps: dict[str, Callable[[], None]], repeats: int, threads: int) -
 def tables(quick: bool = False) -> Iterator[Table]:
     """Measures and yields the table."""
     note = (
-        f"{LAYERS} layers, H={H}, d_state={D_STATE}, batch {BATCH}, one direction, float32; forward, backward and AdamW; "
+        f"{LAYERS} layers, H={H}, d_state={D_STATE}, batch {BATCH}, one direction, float32; whole steps of the engine; "
         f"CPU time on one thread, wall-clock on more; {machine()}."
     )
     yield Table("Training throughput", note, rows(quick))

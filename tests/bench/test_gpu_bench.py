@@ -10,6 +10,7 @@ from src.bench import __main__ as main
 from src.bench import gpu
 from src.bench.gpu_cases import (
     all_cases,
+    conv_case,
     diagonal_case,
     dplr_case,
     fftconv_case,
@@ -22,6 +23,7 @@ CPU = torch.device("cpu")
 SMALL = [
     selective_case("test", b=2, L=9, D=4, N=3, is_complex=False),
     selective_case("test", b=2, L=9, D=4, N=2, is_complex=True),
+    conv_case("test", b=2, L=9, D=4, K=3),
     diagonal_case("test", H=3, N=4, L=20),
     dplr_case("test", H=2, n=6, L=20),
     fftconv_case("test", B=3, H=2, L=17, dtype=torch.float32),
@@ -82,6 +84,20 @@ def test_a_case_that_does_not_fit_is_a_row(monkeypatch):
     assert row["ratio"] == row["share of the limit, %"] == "-"
 
 
+def test_a_training_step_has_a_row_with_each_way(monkeypatch):
+    monkeypatch.setattr(gpu, "STEPS", {"eager": gpu.Plan(), "clipped": gpu.Plan(gradient_clip_val=1.0)})
+    calls = []
+    row = gpu.step_row("S4D", 2, 12, CPU, 1, lambda step, repeats: calls.append(step()) or 4e-3)
+    assert calls == [1e-3, 1e-3]  # a step returns its learning rate
+    assert row["eager, ms"] == row["clipped, ms"] == "4.00"
+    assert row["clipped, samples/s"] == "500"
+
+    def full(*_):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    assert gpu.step_row("S4D", 2, 12, CPU, 1, full)["eager, ms"] == "out of memory"
+
+
 def test_limits_are_rates():
     assert gpu.copy_rate(CPU, lambda call, repeats: 0.5, size=1000) == 4000
     assert gpu.product_rate(CPU, lambda call, repeats: 0.5, n=10) == 4000
@@ -110,3 +126,5 @@ def test_without_a_gpu(capsys):
 def test_on_a_gpu():
     rows = [gpu.row(case, torch.device("cuda"), 1e12, 1e12, 2, gpu.event_seconds) for case in SMALL]
     assert all(float(row["triton, ms"]) > 0 for row in rows)
+    step = gpu.step_row("S4D", 2, 24, torch.device("cuda"), 2, gpu.event_seconds)
+    assert float(step["graph, ms"]) > 0

@@ -21,12 +21,12 @@ from src.experiments.ptd_options import (
     content_hash,
     settings,
 )
-from src.experiments.ptd_training import ClassifierConfig, build_model, evaluation, load_splits, steps_of, train
+from src.experiments.ptd_training import ClassifierConfig, build_model, evaluation, load_splits, outcome, run_all, train
+from src.experiments.train.data import place
 from src.linalg.ptd import Perturbation, Spec, random_perturbation, solve_cached
 from src.report import ablation as report
 from src.sweep import Control, Run, RunFolder
 from src.sweep.cli import SuggestingParser, add_common_arguments
-from src.sweep.script import run_script
 
 EXPERIMENT = report.PREFIX
 KINDS = ("optimised", "random")
@@ -90,24 +90,19 @@ def work(folders: list[RunFolder], control: Control) -> None:
 
 
 def _run(config: AblationConfig, folder: RunFolder, control: Control) -> None:
-    device = torch.device(control.device)
-    splits = load_splits(config)
+    data = place(load_splits(config), torch.device(control.device))
     found = config.solved()
     if found is not None and content_hash(found) != config.perturbation_hash:
         raise UserError("the solver gave another E here than where this run was planned; copy its cache folder over")
-    model = build_model(config, splits, found).to(device)
+    model = build_model(config, data.splits, found).to(data.device)
     evaluators = {
-        "val": evaluation(splits.val, config, device),
-        "test": evaluation(splits.test, config, device),
+        "val": evaluation(data, data.splits.val, config),
+        "test": evaluation(data, data.splits.test, config),
     }
-    fitted = train(config, model, splits, folder, control, evaluators)
+    fitted = train(config, model, data, folder, control, evaluators)
     folder.finish(
         {
-            **{name.replace("/", "_"): value for name, value in fitted.last.items()},
-            "best_val_accuracy": fitted.best,
-            "epochs_done": fitted.epochs,
-            "steps": fitted.steps,
-            "num_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+            **outcome(model, fitted),
             **_figures(found),
         }
     )
@@ -132,9 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         keys |= {"objective": "published", "states": "merged", "solver_lr": 1e-5, "solver_iterations": 100_000}
     keys["ssm_lr"] = min(keys["ssm_lr"], keys["lr"])
     runs = make_runs(keys, args.seeds, str(where))
-    config = build(AblationConfig, runs[0].config)
-    steps = steps_of(config, load_splits(config))
-    return run_script(runs, "src.experiments.ablation:work", args, steps=lambda run: steps, report=report.report)
+    return run_all(runs, AblationConfig, "src.experiments.ablation:work", args, report.report)
 
 
 def _parser(defaults: dict[str, Any]) -> SuggestingParser:

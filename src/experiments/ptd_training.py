@@ -3,14 +3,17 @@
 AdamW on everything that is not frozen (biases and norms decay too, as in the published scripts), cosine over the epochs, cross-entropy.
 """
 
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from src.config import build
 from src.dataloaders import Batch, Splits, Subset, load
 from src.engine import (
     Evaluation,
@@ -29,9 +32,10 @@ from src.engine.rng import seed_all
 from src.engine.tally import Measures
 from src.errors import UserError
 from src.experiments.ptd_models import PERTURBED, ModelName, StateForm, classifier, ssm_layer
-from src.experiments.train.data import SplitBatches
+from src.experiments.train.data import PlacedSplits
 from src.linalg.ptd import Perturbation
-from src.sweep import Control, Interrupted, RunFolder
+from src.sweep import Control, Interrupted, Run, RunFolder
+from src.sweep.script import run_script
 
 DATASETS = {"cifar10": "cifar", "mnist": "mnist", "fashion_mnist": "fashion_mnist", "digits": "digits"}
 DatasetName = Literal["cifar10", "mnist", "fashion_mnist", "digits"]
@@ -161,16 +165,16 @@ Around = Callable[[nn.Module], AbstractContextManager]
 
 
 def evaluation(
-    dataset: Any, config: ClassifierConfig, device: torch.device, around: Around = lambda model: nullcontext()
+    data: PlacedSplits, part: Any, config: ClassifierConfig, around: Around = lambda model: nullcontext()
 ) -> Evaluation:
-    """Returns the evaluation of a model on a whole split, inside the context that `around` makes of the model."""
-    return Evaluation(SplitBatches(dataset, config.batch_size), measures, device, around=around)
+    """Returns the evaluation of a model on a part of the data, inside the context that `around` makes of the model."""
+    return Evaluation(data.batches(part, config.batch_size), measures, data.device, around=around)
 
 
 def train(
     config: ClassifierConfig,
     model: nn.Module,
-    splits: Splits,
+    data: PlacedSplits,
     folder: RunFolder,
     control: Control,
     evaluators: Mapping[str, Evaluation],
@@ -184,8 +188,7 @@ def train(
     groups = parameter_groups(model, config.lr, config.weight_decay, **decay)
     schedule = make_schedule("cosine", T_max=config.epochs, eta_min=0.0)
     state = TrainState(model, make_optimizer("adamw", groups), schedule)
-    device = torch.device(control.device)
-    batches = SplitBatches(splits.train, config.batch_size, config.seed)
+    batches = data.batches(data.splits.train, config.batch_size, config.seed)
     plan = Plan(max_epochs=config.epochs, monitor="val/accuracy")
     ports = run_ports(folder, control)
     try:
@@ -194,10 +197,30 @@ def train(
             batches,
             measures,
             plan,
-            device,
+            data.device,
             evaluators=evaluators,
             say=lambda line: None,
             **ports,
         )
     except Stopped:
         raise Interrupted from None
+
+
+def outcome(model: nn.Module, fitted: FitResult) -> dict[str, Any]:
+    """Returns what both experiments' result.json holds."""
+    return {
+        **{name.replace("/", "_"): value for name, value in fitted.last.items()},
+        "best_val_accuracy": fitted.best,
+        "epochs_done": fitted.epochs,
+        "steps": fitted.steps,
+        "num_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+    }
+
+
+def run_all(
+    runs: list[Run], kind: type[ClassifierConfig], work: str, args: Namespace, report: Callable[[Path], str]
+) -> int:
+    """Hands the runs, whose numbers of steps are those of the first, to a sweep; returns the exit code."""
+    config = build(kind, runs[0].config)
+    steps = steps_of(config, load_splits(config))
+    return run_script(runs, work, args, steps=lambda run: steps, report=report)

@@ -27,13 +27,22 @@ from src.experiments.ptd_options import (
     model_list,
     settings,
 )
-from src.experiments.ptd_training import ClassifierConfig, build_model, evaluation, first, load_splits, steps_of, train
+from src.experiments.ptd_training import (
+    ClassifierConfig,
+    build_model,
+    evaluation,
+    first,
+    load_splits,
+    outcome,
+    run_all,
+    train,
+)
 from src.experiments.robustness_probes import GROUPS, Probe, input_steps, probes
+from src.experiments.train.data import place
 from src.linalg.legs_transfer import last_spike
 from src.report import robustness as report
 from src.sweep import Control, Interrupted, Run, RunFolder
 from src.sweep.cli import SuggestingParser, add_common_arguments
-from src.sweep.script import run_script
 from src.tasks.noise import FourierMode, injected
 
 EXPERIMENT = report.PREFIX
@@ -93,32 +102,27 @@ def work(folders: list[RunFolder], control: Control) -> None:
 
 
 def _run(config: RobustnessConfig, folder: RunFolder, control: Control) -> None:
-    device = torch.device(control.device)
-    splits = load_splits(config)
+    data = place(load_splits(config), torch.device(control.device))
     perturbation = checked_perturbation(config, config.perturbation_size)
-    model = build_model(config, splits, perturbation).to(device)
+    model = build_model(config, data.splits, perturbation).to(data.device)
     spike = Probe("spike", "fourier", "layers", FourierMode(last_spike(config.n), config.amplitude))
     evaluators = {
-        "val": evaluation(splits.val, config, device),
-        "test": evaluation(splits.test, config, device),
-        "noisy": evaluation(splits.test, config, device, _around(spike, splits)),
+        "val": evaluation(data, data.splits.val, config),
+        "test": evaluation(data, data.splits.test, config),
+        "noisy": evaluation(data, data.splits.test, config, _around(spike, data.splits)),
     }
-    fitted = train(config, model, splits, folder, control, evaluators)
-    few = first(splits.test, config.probe_size)
+    fitted = train(config, model, data, folder, control, evaluators)
+    few = first(data.splits.test, config.probe_size)
     rows = []
     for probe in probes(config.noise, config.n, config.frequency_count, config.frequency_amplitudes):
         if control.stop():
             raise Interrupted
-        measured = evaluation(few, config, device, _around(probe, splits))(model)
-        place = {"group": probe.group, "kind": probe.kind, "omega": probe.omega, "level": probe.level}
-        rows.append({**place, **measured})
+        measured = evaluation(data, few, config, _around(probe, data.splits))(model)
+        named = {"group": probe.group, "kind": probe.kind, "omega": probe.omega, "level": probe.level}
+        rows.append({**named, **measured})
     folder.finish(
         {
-            **{name.replace("/", "_"): value for name, value in fitted.last.items()},
-            "best_val_accuracy": fitted.best,
-            "epochs_done": fitted.epochs,
-            "steps": fitted.steps,
-            "num_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+            **outcome(model, fitted),
             "omega": last_spike(config.n),
             "cond": None if perturbation is None else perturbation.cond,
             "size": None if perturbation is None else perturbation.size,
@@ -155,9 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         keys["states"] = "all"
     models = [models] if isinstance(models, str) else models
     runs = [_make_run(keys, model, seed, str(where)) for seed in args.seeds for model in models]
-    config = build(RobustnessConfig, runs[0].config)
-    steps = steps_of(config, load_splits(config))
-    return run_script(runs, "src.experiments.robustness:work", args, steps=lambda run: steps, report=report.report)
+    return run_all(runs, RobustnessConfig, "src.experiments.robustness:work", args, report.report)
 
 
 def _parser(defaults: dict[str, Any]) -> SuggestingParser:

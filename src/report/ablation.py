@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from src.report import style
-from src.report.collect import Record, failures, gathered, progress
-from src.report.seeds import describe, grouped, mean_of, setting, slugs
+from src.report.by_setting import Layout, write_report
+from src.report.collect import Record
+from src.report.seeds import grouped, mean_of
 from src.report.tables import Table
-from src.tracking.files import atomic_write
 
 PREFIX = "ablation"
 COMPARED = (
@@ -39,34 +39,8 @@ CAPTION = (
 
 
 def report(folders: Sequence[Path] | Path) -> str:
-    """Writes ablation.md, ablation.csv and a figure for each setting into `report/` below the folder; returns the text to print.
-
-    Raises:
-        UserError: no such runs there, or a folder that cannot be written to.
-    """
-    with gathered(folders, PREFIX) as (records, out):
-        head = [progress(records) + ".", *failures(records)]
-        return _write(out, head, [record for record in records if record.done])
-
-
-def _write(out: Path, head: list[str], done: list[Record]) -> str:
-    text, page, rows = ["Ablation", *head], ["# Ablation: the size of the perturbation"], []
-    page += [part for line in head for part in ("", line)]
-    settings = grouped(done, lambda record: setting(record.config, COMPARED))
-    endings = slugs(runs[0].config for runs in settings.values())
-    for runs, ending in zip(settings.values(), endings, strict=True):
-        name, table = describe(runs[0].config), accuracies(runs)
-        text += ["", name, "", table.text()]
-        page += ["", f"## {name}", "", table.markdown()]
-        rows += [[name, *row] for row in table.rows]
-        if any(run.config["perturbation"] for run in runs):
-            path = out / f"ablation{ending}.png"
-            with style.style():
-                style.save(figure(runs), path)
-            page += ["", f"![{path.stem}]({path.name})", "", CAPTION]
-    atomic_write(out / "ablation.md", ("\n".join(page) + "\n").encode())
-    atomic_write(out / "ablation.csv", Table(["setting", *COLUMNS], rows).csv().encode())
-    return "\n".join([*text, "", f"Tables and figures: {out}"])
+    """Writes ablation.md, ablation.csv and a figure for each setting; see `write_report`."""
+    return write_report(LAYOUT, folders)
 
 
 def kind(record: Record) -> str:
@@ -124,3 +98,23 @@ def figure(runs: list[Record]) -> Figure:
     ]
     style.legend_above(drawn, keys)
     return drawn
+
+
+def _figures(runs: list[Record], out: Path, ending: str) -> dict[Path, str]:
+    if not any(run.config["perturbation"] for run in runs):
+        return {}
+    path = out / f"{PREFIX}{ending}.png"
+    with style.style():
+        style.save(figure(runs), path)
+    return {path: CAPTION}
+
+
+LAYOUT = Layout(
+    prefix=PREFIX,
+    title="Ablation",
+    headline="Ablation: the size of the perturbation",
+    compared=COMPARED,
+    columns={"": COLUMNS},
+    tables=[accuracies],
+    figures=_figures,
+)

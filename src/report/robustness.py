@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.report.collect import Record, failures, gathered, progress
+from src.report.by_setting import Layout, write_report
+from src.report.collect import Record
 from src.report.robustness_figures import figures
-from src.report.seeds import describe, grouped, mean_of, setting, slugs
+from src.report.seeds import grouped, mean_of
 from src.report.tables import Table
-from src.tracking.files import atomic_write
 
 PREFIX = "robustness"
 COMPARED = ("model", "seed", "perturbation", "perturbation_hash", "perturbation_size")
@@ -19,37 +19,8 @@ NOTE = (
 
 
 def report(folders: Sequence[Path] | Path) -> str:
-    """Writes robustness.md, CSV tables and figures into `report/` below the folder and returns the text to print.
-
-    Raises:
-        UserError: no such runs there, or a folder that cannot be written to.
-    """
-    with gathered(folders, PREFIX) as (records, out):
-        head = [progress(records) + ".", *failures(records)]
-        return _write(out, head, [record for record in records if record.done])
-
-
-def _write(out: Path, head: list[str], done: list[Record]) -> str:
-    text, page = (
-        ["Robustness experiment", *head],
-        ["# Robustness: S4D against S4-PTD", *[x for h in head for x in ("", h)]],
-    )
-    rows, probe_rows = [], []
-    settings = grouped(sorted(done, key=_order), lambda record: setting(record.config, COMPARED))
-    endings = slugs(runs[0].config for runs in settings.values())
-    for runs, ending in zip(settings.values(), endings, strict=True):
-        name = describe(runs[0].config)
-        table = accuracies(runs)
-        text += ["", name, "", table.text()]
-        page += ["", f"## {name}", "", table.markdown()]
-        rows += [[name, *row] for row in table.rows]
-        probe_rows += [[name, *row] for row in probes(runs).rows]
-        for path, caption in figures(_by_variant(runs), out, ending).items():
-            page += ["", f"![{path.stem}]({path.name})", "", caption]
-    atomic_write(out / "robustness.md", ("\n".join(page) + "\n").encode())
-    atomic_write(out / "robustness.csv", Table(["setting", *_COLUMNS], rows).csv().encode())
-    atomic_write(out / "robustness-probes.csv", Table(["setting", *_PROBE_COLUMNS], probe_rows).csv().encode())
-    return "\n".join([*text, "", f"Tables and figures: {out}"])
+    """Writes robustness.md, robustness.csv, robustness-probes.csv and figures; see `write_report`."""
+    return write_report(LAYOUT, folders, _order)
 
 
 _MODELS = ("s4d", "s4-ptd", "s4", "s5", "s5-ptd")
@@ -91,3 +62,14 @@ def probes(runs: list[Record]) -> Table:
             values = [probe[name] for name in ("group", "kind", "omega", "level", "accuracy", "loss")]
             table.rows.append([*variant(run), run.config["seed"], *values])
     return table
+
+
+LAYOUT = Layout(
+    prefix=PREFIX,
+    title="Robustness experiment",
+    headline="Robustness: S4D against S4-PTD",
+    compared=COMPARED,
+    columns={"": _COLUMNS, "-probes": _PROBE_COLUMNS},
+    tables=[accuracies, probes],
+    figures=lambda runs, out, ending: figures(_by_variant(runs), out, ending),
+)

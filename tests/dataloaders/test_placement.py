@@ -8,9 +8,10 @@ from src.dataloaders import Splits, Subset
 from src.dataloaders.placement import Placement
 from src.dataloaders.scaled import ScaledSequences, Scaling, bit_reversal
 from src.dataloaders.tokens import TokenSequences
+from src.engine.staging import Staged
 from src.errors import UserError
 from src.experiments.train import data
-from src.experiments.train.data import SplitBatches, place
+from src.experiments.train.data import PlacedSplits, SplitBatches, place
 
 CPU = torch.device("cpu")
 N, SIDE = 40, 8
@@ -106,10 +107,11 @@ def test_where_data_lie(monkeypatch, stage, free, expected):
     unit = splits.n_bytes / 25
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (int(free * unit), 0))
     monkeypatch.setattr(data, "Placement", lambda device: Placement(torch.device("meta")))
-    placed, on_device = place(splits, torch.device("cuda"), stage)
-    assert on_device is expected
-    assert placed.train.batch(torch.arange(2)).x.is_meta is expected
-    assert place(splits, CPU, stage) == (splits, False)
+    placed = place(splits, torch.device("cuda"), stage)
+    assert placed.on_device is expected
+    assert placed.splits.train.batch(torch.arange(2)).x.is_meta is expected
+    assert isinstance(placed.batches(placed.splits.train, 2), Staged) is not expected
+    assert place(splits, CPU, stage) == PlacedSplits(splits, CPU)
 
 
 def test_no_room_for_data_that_must_be_there_is_one_line(monkeypatch):

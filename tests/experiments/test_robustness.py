@@ -18,7 +18,7 @@ from src.experiments.ptd_options import checked_perturbation, content_hash
 from src.experiments.ptd_training import build_model, evaluation, load_splits
 from src.experiments.robustness import NOISE_SEED, RobustnessConfig, main, work
 from src.experiments.robustness_probes import GROUPS, frequencies, probes
-from src.experiments.train.data import SplitBatches
+from src.experiments.train.data import SplitBatches, place
 from src.kernels import DiagonalKernel
 from src.linalg.legs_transfer import last_spike, pole_frequencies
 from src.linalg.ptd import load_perturbation, random_perturbation, rank1
@@ -335,7 +335,9 @@ def test_evaluation_covers_the_whole_split_once():
     by_hand = [
         (model.eval()(x).argmax(-1) == y).float().sum().item() for x, y, _ in SplitBatches(splits.test, 359).iterate()
     ]
-    assert evaluation(splits.test, c, torch.device("cpu"))(model)["accuracy"] == pytest.approx(sum(by_hand) / 359)
+    assert evaluation(place(splits, torch.device("cpu")), splits.test, c)(model)["accuracy"] == pytest.approx(
+        sum(by_hand) / 359
+    )
 
 
 def test_the_door(tmp_path):

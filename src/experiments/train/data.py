@@ -1,7 +1,7 @@
 """The data of a run: the splits that the config names, cut to size, where they lie, and their batches."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,7 +10,8 @@ from src.dataloaders import Splits, Subset, load
 from src.dataloaders.base import Batch, SequenceDataset
 from src.dataloaders.placement import Placement
 from src.engine import distributed
-from src.engine.batches import evaluation_order, training_order
+from src.engine.batches import Batches, evaluation_order, training_order
+from src.engine.staging import Staged
 from src.errors import UserError
 from src.experiments.train.config import TrainConfig
 
@@ -72,18 +73,34 @@ def _note(splits: Splits, parts: dict[str, SequenceDataset]) -> str:
     return f"subset: {', '.join(cut)}" if any(parts[name] is not getattr(splits, name) for name in parts) else ""
 
 
-def place(splits: Splits, device: torch.device, stage: str) -> tuple[Splits, bool]:
-    """Returns the splits and whether their arrays are on the device, as `loader.stage` says; on a CPU nothing changes.
+@dataclass(frozen=True)
+class PlacedSplits:
+    """Splits where a run has them; `on_device`: their arrays are on the device, which gathers its batches itself."""
+
+    splits: Splits
+    device: torch.device
+    on_device: bool = False
+
+    def batches(
+        self, part: SequenceDataset, batch_size: int, seed: int | None = None, drop_last: bool = True
+    ) -> Batches:
+        """Returns the batches of a part of the splits; see `SplitBatches`."""
+        batches = SplitBatches(part, batch_size, seed, drop_last)
+        return batches if self.on_device else Staged(batches, self.device)
+
+
+def place(splits: Splits, device: torch.device, stage: str = "auto") -> PlacedSplits:
+    """Returns the splits, on the device if `loader.stage` says so; on a CPU nothing changes.
 
     Raises:
         UserError: the device has no room for data that must be there.
     """
     if device.type == "cpu" or stage == "host":
-        return splits, False
+        return PlacedSplits(splits, device)
     n_bytes, free = splits.n_bytes, torch.cuda.mem_get_info(device)[0]
     if not _has_room(n_bytes, free, stage):
-        return splits, False
-    return splits.placed(Placement(device)), True
+        return PlacedSplits(splits, device)
+    return PlacedSplits(splits.placed(Placement(device)), device, on_device=True)
 
 
 def _has_room(n_bytes: int, free: int, stage: str) -> bool:

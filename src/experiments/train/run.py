@@ -15,9 +15,8 @@ from src.engine import Evaluation, FitResult, Stopped, describe_device, distribu
 from src.engine.batches import Batches
 from src.engine.graphs import check_capturable
 from src.engine.rng import seed_all
-from src.engine.staging import Staged
 from src.experiments.train.config import TrainConfig, parse
-from src.experiments.train.data import SplitBatches, load_splits, place
+from src.experiments.train.data import PlacedSplits, load_splits, place
 from src.experiments.train.model import build_model, groups_of, objective, start
 from src.report.train import draw_curves
 from src.sweep import Control, Interrupted, RunFolder
@@ -28,18 +27,23 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A config with its data and model, ready to train; `placed`: the arrays of the data are on the device."""
+    """A config with its data and model, ready to train."""
 
     config: TrainConfig
-    splits: Splits
+    data: PlacedSplits
     model: nn.Module
-    device: torch.device
-    placed: bool = False
+
+    @property
+    def splits(self) -> Splits:
+        return self.data.splits
+
+    @property
+    def device(self) -> torch.device:
+        return self.data.device
 
     def batches(self, split: str, seed: int | None = None, drop_last: bool = True) -> Batches:
-        """Returns the batches of a split: gathered on the device where its arrays are there, else on the host."""
-        batches = SplitBatches(getattr(self.splits, split), self.config.loader.batch_size, seed, drop_last)
-        return batches if self.placed else Staged(batches, self.device)
+        """Returns the batches of a split."""
+        return self.data.batches(getattr(self.splits, split), self.config.loader.batch_size, seed, drop_last)
 
     def evaluation(self, split: str) -> Evaluation:
         """Returns the evaluation of a split."""
@@ -68,7 +72,7 @@ class Prepared:
     def _staging(self) -> list[str]:
         if self.device.type == "cpu":
             return []
-        return [f"batches: gathered on the {'device' if self.placed else 'host, one ahead, in pinned memory'}"]
+        return [f"batches: gathered on the {'device' if self.data.on_device else 'host, one ahead, in pinned memory'}"]
 
 
 def prepare(config: TrainConfig, device: torch.device) -> Prepared:
@@ -81,8 +85,7 @@ def prepare(config: TrainConfig, device: torch.device) -> Prepared:
         check_capturable(device, config.trainer.precision)
     splits = load_splits(config)
     model = build_model(config, splits).to(device)
-    splits, placed = place(splits, device, config.loader.stage)
-    return Prepared(config, splits, model, device, placed)
+    return Prepared(config, place(splits, device, config.loader.stage), model)
 
 
 def work(folders: list[RunFolder], control: Control) -> None:

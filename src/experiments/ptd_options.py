@@ -12,7 +12,7 @@ from src.experiments.ptd_models import MODELS
 from src.experiments.ptd_training import DATASETS
 from src.linalg.ptd import Perturbation, named_perturbation
 from src.linalg.ptd.named import DATA
-from src.sweep.cli import SuggestingParser
+from src.sweep.cli import SuggestingParser, add_assignments
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 NUMBERS = (
@@ -51,14 +51,7 @@ def add_published_arguments(parser: SuggestingParser, defaults: Mapping[str, Any
         "--num_workers", type=int, metavar="N", help="accepted: batches are gathered from memory, without workers"
     )
     parser.add_argument("--n", type=int, metavar="N", help=f"states of each SSM (default: {defaults['n']})")
-    parser.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KEY=VALUE",
-        help="any other key of the YAML file, such as train_size=10000",
-    )
+    add_assignments(parser, "--set", "any other key of the YAML file, such as train_size=10000")
 
 
 def settings(args: argparse.Namespace, where: Path, options: Sequence[str]) -> dict[str, Any]:

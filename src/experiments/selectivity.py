@@ -37,7 +37,7 @@ from src.models.mamba_lm import MambaConfig, MambaLM
 from src.ops.backend import chosen
 from src.report import selectivity as report
 from src.sweep import Control, Interrupted, Run, RunFolder
-from src.sweep.cli import SuggestingParser, add_common_arguments
+from src.sweep.cli import SuggestingParser, add_assignments, add_common_arguments
 from src.sweep.script import run_script
 from src.tasks.tokens import HELD_OUT, TokenBatch, TokenTask
 
@@ -181,13 +181,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--config", required=True, metavar="FILE", help="delay.yaml, induction.yaml, or a file of yours"
     )
-    parser.add_argument(
-        "--overrides",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KEY=VALUE",
-        help="config keys such as model.ssm_type=S6-Complex; a list makes it an axis of the sweep",
+    add_assignments(
+        parser, "--overrides", "config keys such as model.ssm_type=S6-Complex; a list makes it an axis of the sweep"
     )
     grids = parser.add_mutually_exclusive_group()
     grids.add_argument("--compare_real_complex", action="store_true", help="S6-Real and S6-Complex, three seeds each")

@@ -33,7 +33,7 @@ from src.layers import S4Block
 from src.models import Classifier, ResidualBackbone, Tower
 from src.report import sinusoid as report
 from src.sweep import Control, Interrupted, Run, RunFolder
-from src.sweep.cli import SuggestingParser, add_common_arguments
+from src.sweep.cli import SuggestingParser, add_assignments, add_common_arguments
 from src.sweep.script import run_script
 
 EXPERIMENT = report.PREFIX
@@ -185,9 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--models", type=model_list, default=("s4d", "s4-ptd", "s4"), metavar="LIST", help="default: all three"
     )
-    parser.add_argument(
-        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="keys of SinusoidConfig"
-    )
+    add_assignments(parser, "--set", "keys of SinusoidConfig")
     add_common_arguments(parser, seeds="3", project_name="sinusoid")
     args = parser.parse_args(argv)
     keys = parse_assignments(args.set)

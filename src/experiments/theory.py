@@ -22,7 +22,7 @@ from src.config import build, expand_grid, load_yaml, parse_assignments
 from src.errors import UserError, did_you_mean
 from src.report import theory as report
 from src.sweep import Control, Interrupted, Plan, Run, RunFolder
-from src.sweep.cli import SuggestingParser, add_common_arguments, positive_int
+from src.sweep.cli import SuggestingParser, add_assignments, add_common_arguments, positive_int
 from src.sweep.devices import pick_devices
 from src.sweep.script import run_script
 from src.theory.config import TheoryConfig
@@ -187,13 +187,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--num_epochs", type=positive_int, metavar="N", help="optimizer steps (default: 500000, as published)"
     )
-    parser.add_argument(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KEY=VALUE",
-        help="config keys; a swept key takes the value or list given, such as N=256 or N=[32,64]",
+    add_assignments(
+        parser, "--set", "config keys; a swept key takes the value or list given, such as N=256 or N=[32,64]"
     )
     return parser
 

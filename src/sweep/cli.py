@@ -81,6 +81,11 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, seeds: str = "3", p
     add("--as_published", action="store_true", help="behave as the published code does where it differs from its paper")
 
 
+def add_assignments(parser: argparse.ArgumentParser, option: str, text: str) -> None:
+    """Adds an option that takes key=value words, any number of them and more than once."""
+    parser.add_argument(option, nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=text)
+
+
 def add_gpu_arguments(parser: argparse.ArgumentParser, prefix: str = "") -> None:
     """Adds the options that say which GPUs a sweep uses and how; `prefix` opens their help."""
     parser.add_argument(

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from src.config import build, load_yaml
-from src.errors import UserError, run_door
+from src.errors import UserError
 from src.experiments import ablation
 from src.experiments.ablation import AblationConfig, main, make_runs, work
 from src.linalg.ptd import Spec, named, random_perturbation, solve_cached
 from src.sweep import Control, Interrupted, RunFolder, collect
+from tests.experiments.scripts import assert_one_line, worked
 
 ROOT = Path(__file__).parents[2]
 TINY = ["--dataset", "digits", "--epochs", "1", "--d_model", "8", "--n_layers", "1", "--batch_size", "50", "--n", "4"]
@@ -30,12 +31,7 @@ def keys(**changes):
 
 
 def train(out, run, control=None):
-    folder = RunFolder(out, run)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    with folder.locked():
-        folder.start({})
-        work([folder], control or Control())
-    return folder
+    return worked(work, RunFolder(out, run), control)
 
 
 def test_a_sweep_over_sizes_has_baselines_and_both_kinds_of_E(tmp_path, monkeypatch, capsys):
@@ -156,10 +152,5 @@ WRONG = [
 @pytest.mark.parametrize(("words", "expected"), WRONG, ids=[" ".join(words) for words, _ in WRONG])
 def test_a_wrong_option_is_one_line_and_exit_code_2(words, expected, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as exit_:
-        run_door(lambda: main(["--dataset", "digits", *words]))
-    captured = capsys.readouterr()
-    assert exit_.value.code == 2
-    assert len(captured.err.strip().splitlines()) == 1, captured.err
-    assert expected in captured.err
+    assert_one_line(main, ["--dataset", "digits", *words], expected, capsys)
     assert not list(tmp_path.iterdir())

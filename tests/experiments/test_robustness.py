@@ -11,7 +11,7 @@ import torch
 from scipy.io import savemat
 
 from src.config import build, load_yaml
-from src.errors import UserError, run_door
+from src.errors import UserError
 from src.experiments import robustness
 from src.experiments.ptd_models import MODELS, layer_steps, ssm_kernel
 from src.experiments.ptd_options import checked_perturbation, content_hash
@@ -23,6 +23,7 @@ from src.kernels import DiagonalKernel
 from src.linalg.legs_transfer import last_spike, pole_frequencies
 from src.linalg.ptd import load_perturbation, random_perturbation, rank1
 from src.sweep import Control, Interrupted, Run, RunFolder, collect
+from tests.experiments.scripts import assert_one_line, worked
 
 ROOT = Path(__file__).parents[2]
 TINY = ["--dataset", "digits", "--epochs", "2", "--d_model", "8", "--n_layers", "1", "--batch_size", "50"]
@@ -54,12 +55,7 @@ def run_of(**changes) -> Run:
 
 
 def train(out, run, control=None):
-    folder = RunFolder(out, run)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    with folder.locked():
-        folder.start({})
-        work([folder], control or Control())
-    return folder
+    return worked(work, RunFolder(out, run), control)
 
 
 def test_both_models_in_one_command_and_the_second_time_nothing_is_done(tmp_path, capsys):
@@ -264,20 +260,10 @@ def bad_files(folder: Path) -> dict[str, str]:
     }
 
 
-def fails(words, capsys) -> str:
-    with pytest.raises(SystemExit) as exit_:
-        run_door(lambda: main([*words]))
-    err = capsys.readouterr().err
-    assert exit_.value.code == 2
-    assert len(err.strip().splitlines()) == 1, err
-    assert err.startswith("error: ")
-    return err
-
-
 def test_a_bad_perturbation_file_is_one_line(tmp_path, capsys):
     for name, expected in bad_files(tmp_path).items():
         words = [*TINY, *SWEEP, "--out", str(tmp_path / "runs"), "--perturbation", str(tmp_path / name)]
-        assert expected in fails(words, capsys), name
+        assert_one_line(main, words, expected, capsys)
     assert not (tmp_path / "runs").exists()
 
 
@@ -308,15 +294,14 @@ WRONG = [
 def test_a_wrong_option_is_one_line_and_exit_code_2(words, expected, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     dataset = [] if "--dataset" in words else ["--dataset", "digits"]
-    assert expected in fails([*dataset, *words], capsys)
+    assert_one_line(main, [*dataset, *words], expected, capsys)
     assert not list(tmp_path.iterdir())
 
 
 def test_missing_data_is_one_line_that_names_the_way_out(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DATA_PATH", str(tmp_path))
-    err = fails(["--out", str(tmp_path / "runs")], capsys)
-    assert "prepare cifar" in err
-    assert "--dataset digits" in err
+    expected = "run `python -m src.dataloaders prepare cifar`, or set dataset.data_dir; `--dataset digits` runs at once, offline"
+    assert_one_line(main, ["--out", str(tmp_path / "runs")], expected, capsys)
 
 
 def test_every_published_option_is_accepted(tmp_path, capsys):

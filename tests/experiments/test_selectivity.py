@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from src.errors import run_door
 from src.experiments import selectivity
 from src.experiments.selectivity import main, scored_steps, work
 from src.experiments.selectivity_config import from_flat, from_plain
@@ -13,6 +12,7 @@ from src.models.mamba_lm import MambaLM
 from src.report import selectivity as report
 from src.sweep import Control, Interrupted, Run, RunFolder, collect
 from src.tasks.tokens import Copy, InductionHead
+from tests.experiments.scripts import assert_one_line, worked
 
 SMALL = {
     "dataset.name": "delay",
@@ -56,10 +56,7 @@ def folder_of(out, **changes):
 
 
 def train(folder, control=None):
-    with folder.locked():
-        folder.start({})
-        work([folder], control or Control())
-    return folder
+    return worked(work, folder, control)
 
 
 def runs(*words):
@@ -204,10 +201,5 @@ WRONG = [
 @pytest.mark.parametrize(("words", "expected"), WRONG, ids=[" ".join(words[2:]) or "nothing" for words, _ in WRONG])
 def test_a_wrong_option_is_one_line_and_exit_code_2(words, expected, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as exit_:
-        run_door(lambda: main(words))
-    captured = capsys.readouterr()
-    assert exit_.value.code == 2
-    assert len(captured.err.strip().splitlines()) == 1
-    assert expected in captured.err
+    assert_one_line(main, words, expected, capsys)
     assert not list(Path.cwd().iterdir())

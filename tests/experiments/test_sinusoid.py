@@ -4,21 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from src.errors import run_door
 from src.experiments.sinusoid import SinusoidConfig, _make_run, errors, main, make_model, training_batch, waves, work
 from src.linalg.legs_transfer import last_spike
 from src.sweep import Control, Interrupted, RunFolder
+from tests.experiments.scripts import assert_one_line, worked
 
 SMALL = dict(steps=6, d_model=4, n_layers=1, L=50, batch_size=8)
 
 
 def train(out, run, control=None):
-    folder = RunFolder(out, run)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    with folder.locked():
-        folder.start({})
-        work([folder], control or Control())
-    return folder
+    return worked(work, RunFolder(out, run), control)
 
 
 def test_inputs_are_sinusoids_and_targets_their_parameters():
@@ -119,9 +114,4 @@ def test_the_command_writes_table_and_figure(tmp_path, monkeypatch, capsys):
 )
 def test_a_wrong_option_is_one_line(words, expected, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as exit_:
-        run_door(lambda: main(words))
-    captured = capsys.readouterr()
-    assert exit_.value.code == 2
-    assert len(captured.err.strip().splitlines()) == 1, captured.err
-    assert expected in captured.err
+    assert_one_line(main, words, expected, capsys)

@@ -15,6 +15,7 @@ from src.sweep import Control, Interrupted, Run, RunFolder, collect
 from src.theory.config import TheoryConfig
 from src.theory.polar import impulse_response
 from src.theory.targets import target
+from tests.experiments.scripts import assert_one_line, worked
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--num_epochs", "400", "--seeds", "1", "--wandb", "disabled", "--num_cpus", "2"]
@@ -35,10 +36,7 @@ def run_folder(out, **changes):
 
 
 def train(folder, control=None):
-    with folder.locked():
-        folder.start({})
-        work([folder], control or Control())
-    return folder
+    return worked(work, folder, control)
 
 
 def test_both_sweeps_from_the_command_line(tmp_path):
@@ -201,16 +199,8 @@ WRONG = [
 
 @pytest.mark.parametrize(("words", "expected"), WRONG, ids=[" ".join(words) for words, _ in WRONG])
 def test_a_wrong_option_is_one_line_and_exit_code_2(words, expected, tmp_path, monkeypatch, capsys):
-    from src.errors import run_door
-
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as exit_:
-        run_door(lambda: main(words))
-    captured = capsys.readouterr()
-    assert exit_.value.code == 2
-    assert len(captured.err.strip().splitlines()) == 1
-    assert captured.err.startswith("error: ")
-    assert expected in captured.err
+    assert_one_line(main, words, expected, capsys)
     assert not list(tmp_path.iterdir())
 
 

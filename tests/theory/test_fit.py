@@ -15,6 +15,7 @@ from src.theory.fit import FIT, CompiledFit, make_fit
 from src.theory.polar import impulse_response, initial, magnitudes
 from src.theory.state import FitState
 from src.theory.targets import target
+from tests.theory.starts import start
 
 CPU = torch.device("cpu")
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "radam": torch.optim.RAdam}
@@ -101,15 +102,8 @@ def compiled_gradient(config, theta, signs):
 )
 @pytest.mark.parametrize("radius", ["near one", "tiny", "mixed"])
 def test_float32_gradients_are_within_1e4_of_float64(complex_option, N, L, radius):
-    rng = np.random.default_rng(N * L)
-    r = {
-        "near one": 1 - 10 ** rng.uniform(-6, -3, N),
-        "tiny": 10 ** rng.uniform(-6, -1, N),
-        "mixed": rng.uniform(0.01, 0.9999, N),
-    }[radius]
     config = make(complex_option, N, L, dtype="float32", zero_grad=False)
-    theta, signs = initial(N, complex_option, 0, 0.0, 0.3)
-    theta[0] = np.log(-np.log(r))
+    theta, signs = start(N, complex_option, radius, seed=N * L)
     theta = theta.astype(np.float32)
     phi = target("random", L, config.seed)
     expected = torch_gradient(theta.astype(np.float64), signs, phi)

@@ -8,9 +8,9 @@ import torch
 
 from src.theory.config import OPTIMIZERS, TheoryConfig
 from src.theory.fit import FIT
-from src.theory.polar import initial
 from src.theory.state import FitState
 from src.theory.targets import target
+from tests.theory.starts import start
 
 pytest.importorskip("triton", reason="Triton has no build for this platform")
 
@@ -89,16 +89,9 @@ def autograd(theta, signs, phi):
 @pytest.mark.parametrize("radius", ["near one", "tiny", "mixed"])
 def test_float32_gradients_are_within_1e4_of_float64(complex_option, N, L, radius):
     """As for the compiled loop: the first accumulated gradient is the gradient."""
-    rng = np.random.default_rng(N * L)
-    r = {
-        "near one": 1 - 10 ** rng.uniform(-6, -3, N),
-        "tiny": 10 ** rng.uniform(-6, -1, N),
-        "mixed": rng.uniform(0.01, 0.9999, N),
-    }[radius]
     config = TheoryConfig(N=N, L=L, complex_option=complex_option, task_name="random", num_epochs=9, zero_grad=False)
     state = FitState.start(config)
-    theta, signs = initial(N, complex_option, 0, 0.0, 0.3)
-    theta[0] = np.log(-np.log(r))
+    theta, signs = start(N, complex_option, radius, seed=N * L)
     state.theta[:], state.signs[:] = theta, signs
     expected = autograd(state.theta, signs, target("random", L, config.seed))
     engine = FIT.forms["triton"]([config], [state], CPU)

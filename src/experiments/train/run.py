@@ -14,6 +14,7 @@ from src.dataloaders import Splits
 from src.engine import Evaluation, FitResult, Stopped, describe_device, distributed, fit, group_table, run_ports
 from src.engine.batches import Batches
 from src.engine.graphs import check_capturable
+from src.engine.precision import slowness
 from src.engine.rng import seed_all
 from src.experiments.train.config import TrainConfig, parse
 from src.experiments.train.data import PlacedSplits, load_splits, place
@@ -60,8 +61,10 @@ class Prepared:
         s, batch = self.splits, self.config.loader.batch_size * distributed.world_size()
         sizes = " / ".join(f"{len(part):,}" for part in (s.train, s.val, s.test))
         accumulated = self.config.trainer.accumulate_grad_batches
+        slow = slowness(self.device, self.config.trainer.precision)
         return [
             describe_device(self.device),
+            *([slow] if slow else []),
             f"data: {self.config.dataset}, {sizes} train / val / test, L <= {s.l_max:,}, {s.n_classes} classes; {s.note}",
             *self._staging(),
             *self.config.reference.lines(),

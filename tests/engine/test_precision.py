@@ -1,0 +1,27 @@
+"""Half precision where the processor has no instructions for it is said, not suffered."""
+
+import pytest
+import torch
+
+from src.engine import precision
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("half", "said"), [(3.0, True), (1.05, False), (0.5, False)])
+def test_a_slow_precision_is_said_with_its_factor(monkeypatch, half, said):
+    seconds = {torch.bfloat16: half, torch.float32: 1.0}
+    monkeypatch.setattr(precision, "_product_seconds", seconds.get)
+    line = precision.slowness(CPU, "bf16")
+    assert (line is not None) is said
+    assert not said or "3.0 times as long in bf16 as in fp32" in line
+
+
+def test_float32_and_gpus_are_not_measured(monkeypatch):
+    monkeypatch.setattr(precision, "_product_seconds", None)
+    assert precision.slowness(CPU, "fp32") is None
+    assert precision.slowness(torch.device("cuda"), "bf16") is None
+
+
+def test_the_product_is_short():
+    assert 0 < precision._product_seconds(torch.float32) < 1

@@ -125,12 +125,11 @@ def report(folders: Sequence[Path] | Path) -> str:
 
 
 def _figures(records: list[Record], out: Path) -> dict[str, Path]:
-    """One figure an experiment that has rows: all its runs together, named by their layers where that tells them apart."""
+    """One figure an experiment that has rows: all its runs together."""
     written = {}
     for name in sorted({record.experiment for record in records}):
         own = [record for record in records if record.experiment == name and record.curve("epoch")[0].size]
-        layers = [_layer(record.config) for record in own]
-        labels = layers if len(set(layers)) == len(own) else [record.folder.run.label or record.key for record in own]
+        labels = _labels(own)
         if own:
             written[name] = out / f"{name}.png"
             with style.style():
@@ -139,3 +138,15 @@ def _figures(records: list[Record], out: Path) -> dict[str, Path]:
                     written[name],
                 )
     return written
+
+
+def _labels(records: list[Record]) -> list[str]:
+    """Returns the layer of each run, with the words of the command line that not all of them share where layers are not enough."""
+    layers = [_layer(record.config) for record in records]
+    if len(set(layers)) == len(records):
+        return layers
+    words = [(record.folder.run.label or record.key).split() for record in records]
+    shared = set(words[0]).intersection(*words[1:])
+    names = ("model/layer=", "model=", "model.layer.is_real=")
+    own = [[word for word in line if word not in shared and not word.startswith(names)] for line in words]
+    return [" ".join([layer, *line]) for layer, line in zip(layers, own, strict=True)]

@@ -17,6 +17,7 @@ from src.experiments.train.config import parse
 from src.experiments.train.main import main
 from src.experiments.train.run import prepare, train
 from src.report import train as report
+from src.report.collect import Record
 from src.sweep import Control, Interrupted, Run, RunFolder, collect
 
 ROOT = Path(__file__).parents[2]
@@ -76,6 +77,17 @@ def test_a_run_leaves_result_log_curves_and_a_report(tmp_path, capsys):
     assert {"train.md", "train.csv", "train-summary.csv"} <= {path.name for path in (tmp_path / "report").iterdir()}
     assert main([*SMALL, "reference.accuracy=99.5", "reference.paper=a paper", f"out={tmp_path}"]) == 0
     assert "done before" in capsys.readouterr().out
+
+
+def test_runs_of_one_layer_are_told_apart_in_a_figure():
+    def record(label, layer):
+        folder = RunFolder(Path("runs"), Run("train-x", {"model": {"layer": {"_name_": layer}}}, label))
+        return Record("train-x", "done", "", folder.run.config, {}, folder)
+
+    two = [record("small/x", "s4d"), record("small/x model/layer=s4", "s4")]
+    assert report._labels(two) == ["s4d", "s4"]
+    three = [*two, record("small/x model/layer=s4 optimizer.lr=0.1", "s4")]
+    assert report._labels(three) == ["s4d", "s4", "s4 optimizer.lr=0.1"]
 
 
 def in_folder(out, control=None, *words):
@@ -164,9 +176,9 @@ def test_a_checkpoint_is_evaluated_and_is_where_another_run_can_start(tmp_path, 
         f"out={tmp_path / 'warm'}",
     ]
     assert main(warm) == 0
-    assert the_folder(tmp_path / "warm").result()["val/accuracy"] == pytest.approx(
-        folder.result()["best/val"], abs=0.02
-    )
+    started = the_folder(tmp_path / "warm")
+    assert started.result()["val/accuracy"] == pytest.approx(folder.result()["best/val"], abs=0.02)
+    assert f"train.ckpt={folder.path.name}/best.pt" in started.run.label.split()  # without the folders above it
 
 
 def test_multirun_is_a_sweep_that_skips_what_is_done(tmp_path, capsys):

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -93,14 +94,17 @@ def _parsed(one: Composed) -> TrainConfig:
 
 
 def _run(one: Composed, config: TrainConfig) -> Run:
-    changes = [
-        word
-        for word in one.words
-        if word.lstrip("+~").partition("=")[0] not in ("experiment", "wandb", "out", "device")
-    ]
+    changes = [word for word in one.words if _key(word) not in ("experiment", "wandb", "out", "device")]
+    if config.train.ckpt:  # its folder's name is that of the run it came from
+        started = "train.ckpt=" + "/".join(Path(config.train.ckpt).parts[-2:])
+        changes = [started if _key(word) == "train.ckpt" else word for word in changes]
     label = config.wandb.name or " ".join([one.experiment, *changes])
     name = re.sub(r"[^\w.-]+", "-", one.experiment)
     return Run(f"{report.PREFIX}{name}", config.plain, label)
+
+
+def _key(word: str) -> str:
+    return word.lstrip("+~").partition("=")[0]
 
 
 def _wandb(config: TrainConfig) -> WandbChoice:

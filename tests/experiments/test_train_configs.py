@@ -13,7 +13,7 @@ from src.experiments.train import compose, data
 from src.experiments.train.compose import CONFIGS, compose_all, experiments
 from src.experiments.train.config import parse
 from src.experiments.train.main import main
-from src.experiments.train.model import build_model, groups_of
+from src.experiments.train.model import DataShape, build_model, groups_of
 from src.sweep import collect
 from tests.experiments.train_data import tiny_load
 
@@ -111,13 +111,15 @@ def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path):
 
 def test_complex_and_real_have_equal_numbers_of_trainable_parameters():
     splits = tiny_load("cifar", grayscale=True)
-    count = lambda name: sum(p.numel() for p in build_model(config_of(f"experiment=lra/{name}"), splits).parameters())
+    count = lambda name: sum(
+        p.numel() for p in build_model(config_of(f"experiment=lra/{name}"), DataShape.of(splits)).parameters()
+    )
     assert count("s4d-complex-cifar") == count("s4d-real-cifar")
 
 
 def test_the_published_learning_rates_reach_the_optimizer():
     config = config_of("experiment=lra/s4-PTD-imdb")
-    groups = groups_of(config, build_model(config, tiny_load("imdb")))
+    groups = groups_of(config, build_model(config, DataShape.of(tiny_load("imdb"))))
     of = lambda leaf: {
         (g.lr, g.weight_decay) for g in groups for name in g.parameters if name.endswith(f"kernel.{leaf}")
     }
@@ -128,7 +130,7 @@ def test_the_published_learning_rates_reach_the_optimizer():
 
 def test_s4_ptd_has_64_complex_states_a_channel():
     config = config_of("experiment=lra/s4-PTD-cifar")
-    kernel = build_model(config, tiny_load("cifar", grayscale=True)).tower.backbone.blocks[0].layer.kernel
+    kernel = build_model(config, DataShape.of(tiny_load("cifar", grayscale=True))).tower.backbone.blocks[0].layer.kernel
     assert kernel.C.shape == (2, 128, 64, 2)
     assert torch.all(kernel.weight == 1)
     assert torch.all(kernel.Lambda.real < 0)

@@ -1,9 +1,10 @@
 """From a config and the shape of its data to the model and what trains it."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from src.dataloaders import Splits
 from src.dataloaders.base import Batch
@@ -15,7 +16,39 @@ from src.experiments.train.config import RetrievalTask, TrainConfig
 from src.models import Classifier, ResidualBackbone, Retrieval, Tower
 
 
-def build_model(config: TrainConfig, splits: Splits) -> nn.Module:
+@dataclass(frozen=True)
+class DataShape:
+    """What a model knows of its data.
+
+    Attributes:
+        d_input: numbers a step; None where a step is a token.
+        tokens: size of the vocabulary; `padded`: its token 0 is padding.
+    """
+
+    n_classes: int
+    d_input: int | None
+    tokens: int | None = None
+    padded: bool = False
+
+    @classmethod
+    def of(cls, splits: Splits) -> "DataShape":
+        """Returns the shape of a data set."""
+        words = splits.vocabulary
+        if words is None:
+            return cls(splits.n_classes, splits.d_input)
+        return cls(splits.n_classes, None, len(words), words[0] == "<pad>")
+
+    @classmethod
+    def of_weights(cls, weights: Mapping[str, Tensor]) -> "DataShape":
+        """Returns the shape that trained weights were made for."""
+        n_classes = next(len(tensor) for name, tensor in reversed(weights.items()) if name.startswith("head."))
+        encoder = weights["tower.encoder.weight"]
+        if "tower.encoder.bias" in weights:
+            return cls(n_classes, encoder.shape[1])
+        return cls(n_classes, None, len(encoder))
+
+
+def build_model(config: TrainConfig, shape: DataShape) -> nn.Module:
     """Returns the model with the weights that the seed draws, or those of `train.ckpt`.
 
     Raises:
@@ -36,17 +69,15 @@ def build_model(config: TrainConfig, splits: Splits) -> nn.Module:
         final_norm=m.final_norm,
         norm_momentum=m.norm_momentum,
     )
-    if splits.vocabulary is None:
-        encoder = nn.Linear(splits.d_input, m.d_model)
+    if shape.tokens is None:
+        encoder = nn.Linear(shape.d_input, m.d_model)
     else:
-        encoder = nn.Embedding(
-            len(splits.vocabulary), m.d_model, padding_idx=0 if splits.vocabulary[0] == "<pad>" else None
-        )
+        encoder = nn.Embedding(shape.tokens, m.d_model, padding_idx=0 if shape.padded else None)
     tower = Tower(encoder, backbone, config.decoder.mode)
     if isinstance(config.task, RetrievalTask):
-        model = Retrieval(tower, splits.n_classes, config.task.activation)
+        model = Retrieval(tower, shape.n_classes, config.task.activation)
     else:
-        model = Classifier(tower, splits.n_classes)
+        model = Classifier(tower, shape.n_classes)
     if config.train.ckpt is not None:
         load_weights(model, weights_in(read_checkpoint(config.train.ckpt)))
     return model

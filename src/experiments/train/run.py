@@ -18,7 +18,7 @@ from src.engine.precision import slowness
 from src.engine.rng import seed_all
 from src.experiments.train.config import TrainConfig, parse
 from src.experiments.train.data import PlacedSplits, load_splits, place
-from src.experiments.train.model import build_model, groups_of, objective, start
+from src.experiments.train.model import DataShape, build_model, groups_of, objective, start
 from src.report.train import draw_curves
 from src.sweep import Control, Interrupted, RunFolder
 
@@ -87,7 +87,7 @@ def prepare(config: TrainConfig, device: torch.device) -> Prepared:
     if config.trainer.cuda_graph:
         check_capturable(device, config.trainer.precision)
     splits = load_splits(config)
-    model = build_model(config, splits).to(device)
+    model = build_model(config, DataShape.of(splits)).to(device)
     return Prepared(config, place(splits, device, config.loader.stage), model)
 
 

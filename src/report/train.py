@@ -1,5 +1,6 @@
 """The report of `train.py`: learning curves of a run or of several, and a table of their results beside what is published."""
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -149,4 +150,7 @@ def _labels(records: list[Record]) -> list[str]:
     shared = set(words[0]).intersection(*words[1:])
     names = ("model/layer=", "model=", "model.layer.is_real=")
     own = [[word for word in line if word not in shared and not word.startswith(names)] for line in words]
-    return [" ".join([layer, *line]) for layer, line in zip(layers, own, strict=True)]
+    short = [
+        [re.sub(r"^[\w.]+\.(?=\w+=)", "", word) for word in line] for line in own
+    ]  # d_state=64, not model.layer.d_state=64
+    return [" ".join([layer, *line]) for layer, line in zip(layers, short, strict=True)]

@@ -87,7 +87,7 @@ def test_runs_of_one_layer_are_told_apart_in_a_figure():
     two = [record("small/x", "s4d"), record("small/x model/layer=s4", "s4")]
     assert report._labels(two) == ["s4d", "s4"]
     three = [*two, record("small/x model/layer=s4 optimizer.lr=0.1", "s4")]
-    assert report._labels(three) == ["s4d", "s4", "s4 optimizer.lr=0.1"]
+    assert report._labels(three) == ["s4d", "s4", "s4 lr=0.1"]
 
 
 def in_folder(out, control=None, *words):

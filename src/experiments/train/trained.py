@@ -31,7 +31,9 @@ def load_trained(folder: str | Path, weights: str = "best") -> nn.Module:
     if weights not in FILES:
         raise UserError(f"weights = '{weights}'{did_you_mean(weights, FILES)}")
     if not (folder / "config.yaml").is_file():
-        raise UserError(f"{folder}: holds no run of train.py; expected runs/train-<experiment>/<key>, with its config.yaml")
+        raise UserError(
+            f"{folder}: holds no run of train.py; expected runs/train-<experiment>/<key>, with its config.yaml"
+        )
     config = parse(load_yaml(folder / "config.yaml"))
     config = replace(config, train=replace(config.train, ckpt=None, mode="max"))  # what it started from is no matter
     found = weights_in(read_checkpoint(folder / FILES[weights]))

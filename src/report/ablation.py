@@ -114,7 +114,6 @@ LAYOUT = Layout(
     title="Ablation",
     headline="Ablation: the size of the perturbation",
     compared=COMPARED,
-    columns={"": COLUMNS},
-    tables=[accuracies],
+    tables={"": (COLUMNS, accuracies)},
     figures=_figures,
 )

@@ -19,8 +19,8 @@ class Layout:
         title: on the terminal.
         headline: of the page.
         compared: keys of the config in which runs of one setting may differ.
-        columns: of each table by the ending of its file's name; the one without an ending is shown.
-        tables: makes them, in that order, from the runs of a setting.
+        tables: by the ending of a table's file: its columns, and what makes it from the runs of a setting; the one without an
+            ending is shown.
         figures: draws, given (runs, folder, ending of the names), and returns the captions.
     """
 
@@ -28,8 +28,7 @@ class Layout:
     title: str
     headline: str
     compared: Iterable[str]
-    columns: dict[str, list[str]]
-    tables: Sequence[Callable[[list[Record]], Table]]
+    tables: dict[str, tuple[list[str], Callable[[list[Record]], Table]]]
     figures: Callable[[list[Record], Path, str], dict[Path, str]]
 
 
@@ -48,12 +47,12 @@ def write_report(layout: Layout, folders: Sequence[Path] | Path, order: Callable
 def _write(layout: Layout, out: Path, head: list[str], done: list[Record]) -> str:
     text, page = [layout.title, *head], [f"# {layout.headline}"]
     page += [part for line in head for part in ("", line)]
-    rows: dict[str, list[list]] = {ending: [] for ending in layout.columns}
+    rows: dict[str, list[list]] = {ending: [] for ending in layout.tables}
     settings = grouped(done, lambda record: setting(record.config, layout.compared))
     endings = slugs(runs[0].config for runs in settings.values())
     for runs, ending in zip(settings.values(), endings, strict=True):
         name = describe(runs[0].config)
-        tables = dict(zip(layout.columns, (make(runs) for make in layout.tables), strict=True))
+        tables = {kind: make(runs) for kind, (_, make) in layout.tables.items()}
         text += ["", name, "", tables[""].text()]
         page += ["", f"## {name}", "", tables[""].markdown()]
         for kind, table in tables.items():
@@ -61,7 +60,7 @@ def _write(layout: Layout, out: Path, head: list[str], done: list[Record]) -> st
         for path, caption in layout.figures(runs, out, ending).items():
             page += ["", f"![{path.stem}]({path.name})", "", caption]
     atomic_write(out / f"{layout.prefix}.md", ("\n".join(page) + "\n").encode())
-    for kind, columns in layout.columns.items():
+    for kind, (columns, _) in layout.tables.items():
         table = Table(["setting", *columns], rows[kind])
         atomic_write(out / f"{layout.prefix}{kind}.csv", table.csv().encode())
     return "\n".join([*text, "", f"Tables and figures: {out}"])

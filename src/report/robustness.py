@@ -69,7 +69,6 @@ LAYOUT = Layout(
     title="Robustness experiment",
     headline="Robustness: S4D against S4-PTD",
     compared=COMPARED,
-    columns={"": _COLUMNS, "-probes": _PROBE_COLUMNS},
-    tables=[accuracies, probes],
+    tables={"": (_COLUMNS, accuracies), "-probes": (_PROBE_COLUMNS, probes)},
     figures=lambda runs, out, ending: figures(_by_variant(runs), out, ending),
 )

@@ -4,6 +4,9 @@ import pytest
 import torch
 
 from src.engine import precision
+from src.experiments.train import main
+from src.experiments.train.compose import compose_all
+from src.experiments.train.config import parse
 
 CPU = torch.device("cpu")
 
@@ -15,6 +18,16 @@ def test_a_slow_precision_is_said_with_its_factor(monkeypatch, half, said):
     line = precision.slowness(CPU, "bf16")
     assert (line is not None) is said
     assert not said or "3.0 times as long in bf16 as in fp32" in line
+
+
+def test_a_sweep_says_it_once_a_precision(monkeypatch, capsys):
+    monkeypatch.setattr(precision, "_product_seconds", {torch.bfloat16: 3.0, torch.float32: 1.0}.get)
+    configs = [
+        parse(compose_all(["experiment=smoke/digits", f"trainer.precision={name}"])[0].config)
+        for name in ("bf16", "fp32", "bf16")
+    ]
+    main._say_slowness(configs, ["cpu"])
+    assert capsys.readouterr().out.count("3.0 times as long in bf16") == 1
 
 
 def test_float32_and_gpus_are_not_measured(monkeypatch):

@@ -10,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 
 from src.engine import choose_device, distributed, stop_on_signals
-from src.engine.precision import autocast
+from src.engine.precision import autocast, slowness
 from src.errors import EXIT_FAILED, EXIT_INTERRUPTED, UserError, did_you_mean
 from src.experiments.train.compose import Composed, compose_all, experiments
 from src.experiments.train.config import TrainConfig, parse
@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join([*lines, *([_placement(devices, args)] if args.multirun else [])]))
         return 0
     if args.multirun:
+        _say_slowness(configs, devices)
         return _sweep(runs, configs[0], args, devices)
     device = choose_device(configs[0].device)
     autocast(device, configs[0].trainer.precision)  # says at once what this device cannot
@@ -130,6 +131,14 @@ def _devices(device: str, args: Any) -> list[str]:
 def _placement(devices: list[str], args: Any) -> str:
     workers = count_workers(devices, args.num_cpus, args.runs_per_gpu)
     return describe_slots(make_slots(devices, workers), args.launcher)
+
+
+def _say_slowness(configs: list[TrainConfig], devices: list[str]) -> None:
+    """Says what the runs of a sweep, which are silent, would say of the device at their precision."""
+    for precision in sorted({config.trainer.precision for config in configs}):
+        warning = slowness(torch.device(devices[0]), precision)
+        if warning:
+            print(warning, flush=True)
 
 
 def _sweep(runs: list[Run], config: TrainConfig, args: Any, devices: list[str]) -> int:

@@ -3,6 +3,6 @@
 from src.errors import run_door
 
 if __name__ == "__main__":
-    from src.experiments.train.main import main
+    from src.experiments.train import main
 
     run_door(main)

@@ -14,6 +14,7 @@ import torch
 
 from src.config import build, load_yaml
 from src.errors import UserError
+from src.experiments.classify.data import place
 from src.experiments.ptd_options import (
     CONFIGS,
     KEPT,
@@ -22,7 +23,6 @@ from src.experiments.ptd_options import (
     settings,
 )
 from src.experiments.ptd_training import ClassifierConfig, build_model, evaluation, load_splits, outcome, run_all, train
-from src.experiments.train.data import place
 from src.linalg.ptd import Perturbation, Spec, random_perturbation, solve_cached
 from src.report import ablation as report
 from src.sweep import Control, Run, RunFolder

@@ -31,8 +31,8 @@ from src.engine import (
 from src.engine.rng import seed_all
 from src.engine.tally import Measures
 from src.errors import UserError
+from src.experiments.classify.data import PlacedSplits
 from src.experiments.ptd_models import PERTURBED, ModelName, StateForm, classifier, ssm_layer
-from src.experiments.train.data import PlacedSplits
 from src.linalg.ptd import Perturbation
 from src.sweep import Control, Interrupted, Run, RunFolder
 from src.sweep.script import run_script

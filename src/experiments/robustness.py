@@ -16,6 +16,7 @@ from torch import nn
 from src.config import build, load_yaml
 from src.dataloaders import Splits
 from src.errors import UserError, did_you_mean
+from src.experiments.classify.data import place
 from src.experiments.ptd_models import PERTURBED, layer_steps, middle_step
 from src.experiments.ptd_options import (
     CONFIGS,
@@ -38,7 +39,6 @@ from src.experiments.ptd_training import (
     train,
 )
 from src.experiments.robustness_probes import GROUPS, Probe, input_steps, probes
-from src.experiments.train.data import place
 from src.linalg.legs_transfer import last_spike
 from src.report import robustness as report
 from src.sweep import Control, Interrupted, Run, RunFolder

@@ -10,8 +10,8 @@ from src.dataloaders.scaled import ScaledSequences, Scaling, bit_reversal
 from src.dataloaders.tokens import TokenSequences
 from src.engine.staging import Staged
 from src.errors import UserError
-from src.experiments.train import data
-from src.experiments.train.data import PlacedSplits, SplitBatches, place
+from src.experiments.classify import data
+from src.experiments.classify.data import PlacedSplits, SplitBatches, place
 
 CPU = torch.device("cpu")
 N, SIDE = 40, 8

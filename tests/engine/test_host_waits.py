@@ -15,8 +15,8 @@ from src.engine import Ema, Plan, TrainState, make_optimizer, parameter_groups
 from src.engine.precision import loss_scaler
 from src.engine.rng import seed_all
 from src.engine.step import Step
+from src.experiments.classify.model import objective
 from src.experiments.selectivity import scores
-from src.experiments.train.model import objective
 from src.kernels import DiagonalKernel, DPLRKernel
 from src.layers import S4Block
 from src.models import Classifier, ResidualBackbone, Tower

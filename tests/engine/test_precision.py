@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from src.engine import precision
-from src.experiments.train import main
-from src.experiments.train.compose import compose_all
-from src.experiments.train.config import parse
+from src.experiments import train
+from src.experiments.classify.compose import compose_all
+from src.experiments.classify.config import parse
 
 CPU = torch.device("cpu")
 
@@ -26,7 +26,7 @@ def test_a_sweep_says_it_once_a_precision(monkeypatch, capsys):
         parse(compose_all(["experiment=smoke/digits", f"trainer.precision={name}"])[0].config)
         for name in ("bf16", "fp32", "bf16")
     ]
-    main._say_slowness(configs, ["cpu"])
+    train._say_slowness(configs, ["cpu"])
     assert capsys.readouterr().out.count("3.0 times as long in bf16") == 1
 
 

@@ -10,12 +10,12 @@ from scipy.io import savemat
 from src.config import build, load_yaml
 from src.errors import UserError
 from src.experiments import robustness
+from src.experiments.classify.data import SplitBatches, place
 from src.experiments.ptd_models import MODELS, layer_steps, ssm_kernel
 from src.experiments.ptd_options import checked_perturbation, content_hash
 from src.experiments.ptd_training import build_model, evaluation, load_splits
 from src.experiments.robustness import NOISE_SEED, RobustnessConfig, main, work
 from src.experiments.robustness_probes import GROUPS, frequencies, probes
-from src.experiments.train.data import SplitBatches, place
 from src.kernels import DiagonalKernel
 from src.linalg.legs_transfer import last_spike, pole_frequencies
 from src.linalg.ptd import load_perturbation, random_perturbation, rank1

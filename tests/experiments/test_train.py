@@ -12,10 +12,10 @@ import torch
 
 from src.engine import read_checkpoint
 from src.errors import EXIT_INTERRUPTED, UserError
-from src.experiments.train.compose import compose_all
-from src.experiments.train.config import parse
-from src.experiments.train.main import main
-from src.experiments.train.run import prepare, train
+from src.experiments.classify.compose import compose_all
+from src.experiments.classify.config import parse
+from src.experiments.classify.run import prepare, train
+from src.experiments.train import main
 from src.report import train as report
 from src.report.collect import Record
 from src.sweep import Control, Interrupted, Run, RunFolder, collect

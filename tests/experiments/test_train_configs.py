@@ -9,11 +9,11 @@ import torch
 from omegaconf import OmegaConf
 
 from src.errors import UserError
-from src.experiments.train import compose, data
-from src.experiments.train.compose import CONFIGS, compose_all, experiments
-from src.experiments.train.config import parse
-from src.experiments.train.main import main
-from src.experiments.train.model import DataShape, build_model, groups_of
+from src.experiments.classify import compose, data
+from src.experiments.classify.compose import CONFIGS, compose_all, experiments
+from src.experiments.classify.config import parse
+from src.experiments.classify.model import DataShape, build_model, groups_of
+from src.experiments.train import main
 from src.sweep import collect
 from tests.experiments.train_data import tiny_load
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from src.errors import UserError
-from src.experiments.train.main import main
+from src.experiments.train import main
 from src.sweep import collect
 
 ROOT = Path(__file__).parents[2]

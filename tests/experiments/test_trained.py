@@ -8,12 +8,12 @@ import torch
 
 from src.engine import Evaluation
 from src.errors import UserError
-from src.experiments.train import data
-from src.experiments.train.compose import compose_all
-from src.experiments.train.config import parse
-from src.experiments.train.model import objective
-from src.experiments.train.run import prepare, train
-from src.experiments.train.trained import load_trained
+from src.experiments.classify import data
+from src.experiments.classify.compose import compose_all
+from src.experiments.classify.config import parse
+from src.experiments.classify.model import objective
+from src.experiments.classify.run import prepare, train
+from src.experiments.classify.trained import load_trained
 from src.sweep import Control, Run, RunFolder
 from tests.experiments.train_data import tiny_load
 

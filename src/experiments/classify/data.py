@@ -13,7 +13,7 @@ from src.engine import distributed
 from src.engine.batches import Batches, evaluation_order, training_order
 from src.engine.staging import Staged
 from src.errors import UserError
-from src.experiments.train.config import TrainConfig
+from src.experiments.classify.config import TrainConfig
 
 SHARE = 0.25  # of a GPU's free memory that data may take unasked
 SUBSET_SEED = 42  # of the examples that train_size, val_size and test_size keep

@@ -12,7 +12,7 @@ from src.engine import Ema, TrainState, class_measures, load_weights, make_optim
 from src.engine.optim import Group, parameter_groups
 from src.engine.rng import seed_all
 from src.engine.tally import Measures
-from src.experiments.train.config import RetrievalTask, TrainConfig
+from src.experiments.classify.config import RetrievalTask, TrainConfig
 from src.models import Classifier, ResidualBackbone, Retrieval, Tower
 
 

@@ -12,10 +12,10 @@ from omegaconf import OmegaConf
 from src.engine import choose_device, distributed, stop_on_signals
 from src.engine.precision import autocast, slowness
 from src.errors import EXIT_FAILED, EXIT_INTERRUPTED, UserError, did_you_mean
-from src.experiments.train.compose import Composed, compose_all, experiments
-from src.experiments.train.config import TrainConfig, parse
-from src.experiments.train.model import check_layer
-from src.experiments.train.run import Prepared, prepare, train
+from src.experiments.classify.compose import Composed, compose_all, experiments
+from src.experiments.classify.config import TrainConfig, parse
+from src.experiments.classify.model import check_layer
+from src.experiments.classify.run import Prepared, prepare, train
 from src.report import train as report
 from src.sweep import Control, Interrupted, Run, plan, run_sweep
 from src.sweep.cli import SuggestingParser, add_gpu_arguments, positive_int
@@ -149,7 +149,7 @@ def _sweep(runs: list[Run], config: TrainConfig, args: Any, devices: list[str]) 
     _wandb(config)
     outcome = run_sweep(
         runs,
-        "src.experiments.train.run:work",
+        "src.experiments.classify.run:work",
         out=config.out,
         workers=count_workers(devices, args.num_cpus, args.runs_per_gpu),
         devices=devices,

@@ -16,9 +16,9 @@ from src.engine.batches import Batches
 from src.engine.graphs import check_capturable
 from src.engine.precision import slowness
 from src.engine.rng import seed_all
-from src.experiments.train.config import TrainConfig, parse
-from src.experiments.train.data import PlacedSplits, load_splits, place
-from src.experiments.train.model import DataShape, build_model, groups_of, objective, start
+from src.experiments.classify.config import TrainConfig, parse
+from src.experiments.classify.data import PlacedSplits, load_splits, place
+from src.experiments.classify.model import DataShape, build_model, groups_of, objective, start
 from src.report.train import draw_curves
 from src.sweep import Control, Interrupted, RunFolder
 

@@ -10,7 +10,7 @@ from src.engine import Plan, make_schedule
 from src.engine.precision import Precision
 from src.engine.schedule import Schedule
 from src.errors import UserError, did_you_mean
-from src.experiments.train.layers import Layer, parse_layer
+from src.experiments.classify.layers import Layer, parse_layer
 
 _NOT_OF_THE_RUN = ("wandb", "out", "device")  # they change no number
 _NEWER = {("loader", "stage"): "auto", ("trainer", "cuda_graph"): False}  # keys and what they were before there was one

@@ -8,8 +8,8 @@ from torch import nn
 from src.config import load_yaml
 from src.engine import load_weights, read_checkpoint, weights_in
 from src.errors import UserError, did_you_mean
-from src.experiments.train.config import parse
-from src.experiments.train.model import DataShape, build_model
+from src.experiments.classify.config import parse
+from src.experiments.classify.model import DataShape, build_model
 
 FILES = {"best": "best.pt", "last": "state.pt"}
 

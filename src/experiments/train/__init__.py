@@ -1,1 +1,0 @@
-"""`train.py`: any model of P1 and P2 on any task of the Long Range Arena, from the YAML files in `configs/`."""

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import torch
 
+from src import tables
+
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # read when the profiler starts; it writes to stderr otherwise
 
 
@@ -23,9 +25,8 @@ class Table(NamedTuple):
 def markdown(table: Table) -> str:
     """Returns the table as Markdown, with its title as a heading."""
     header = list(table.rows[0])
-    lines = [f"### {table.title}", "", table.note, "", "| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-    lines += ["| " + " | ".join(row[name] for name in header) + " |" for row in table.rows]
-    return "\n".join(lines)
+    body = tables.Table(header, [[row[name] for name in header] for row in table.rows])
+    return "\n".join([f"### {table.title}", "", table.note, "", body.markdown()])
 
 
 def seconds(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from src.errors import UserError, did_you_mean
+from src.tables import Table
 
 _TAGS = ("lr", "weight_decay")
 _NORMALISATION = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.modules.batchnorm._NormBase)
@@ -130,14 +131,9 @@ def group_table(model: nn.Module, groups: list[Group]) -> str:
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             _count(rows, name, parameter, "frozen", "-")
-    head = ("parameter", "tensors", "numbers", "lr", "weight decay", "dtype")
-    lines = [
-        (pattern, str(n), f"{size:,}", lr, decay, dtype) for (pattern, lr, decay, dtype), (n, size) in rows.items()
-    ]
-    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in [head, *lines]
-    )
+    columns = ("parameter", "tensors", "numbers", "lr", "weight decay", "dtype")
+    lines = [(pattern, n, size, lr, decay, dtype) for (pattern, lr, decay, dtype), (n, size) in rows.items()]
+    return Table(columns, lines).text(full=True)
 
 
 def _count(rows: dict[tuple[str, ...], list[int]], name: str, parameter: nn.Parameter, lr: str, decay: str) -> None:

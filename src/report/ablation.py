@@ -10,7 +10,7 @@ from src.report import style
 from src.report.by_setting import Layout, write_report
 from src.report.collect import Record
 from src.report.seeds import grouped, mean_of
-from src.report.tables import Table
+from src.tables import Table
 
 PREFIX = "ablation"
 COMPARED = (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from src.report.collect import Record, failures, gathered, progress
 from src.report.seeds import describe, grouped, setting, slugs
-from src.report.tables import Table
+from src.tables import Table
 from src.tracking.files import atomic_write
 
 

@@ -7,7 +7,7 @@ from src.report.by_setting import Layout, write_report
 from src.report.collect import Record
 from src.report.robustness_figures import figures
 from src.report.seeds import grouped, mean_of
-from src.report.tables import Table
+from src.tables import Table
 
 PREFIX = "robustness"
 COMPARED = ("model", "seed", "perturbation", "perturbation_hash", "perturbation_size")

@@ -15,7 +15,8 @@ from src.config import canonical_json
 from src.errors import UserError
 from src.report import style
 from src.report.collect import Record, failures, gathered, progress
-from src.report.tables import Table, summary
+from src.report.summary import summary
+from src.tables import Table
 from src.tracking.files import atomic_write
 
 PREFIX = "selectivity"

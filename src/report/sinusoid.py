@@ -11,7 +11,7 @@ from src.linalg.legs_transfer import pole_frequencies
 from src.report import style
 from src.report.collect import Record, failures, gathered, progress
 from src.report.seeds import grouped, mean_of, setting
-from src.report.tables import Table
+from src.tables import Table
 from src.tracking.files import atomic_write
 
 PREFIX = "sinusoid"

@@ -13,8 +13,9 @@ from matplotlib.ticker import MaxNLocator
 
 from src.report import style
 from src.report.collect import Record, failures, gathered, progress
-from src.report.tables import Table, summary
+from src.report.summary import summary
 from src.sweep import RunFolder
+from src.tables import Table
 from src.tracking.files import atomic_write
 
 PREFIX = "train-"

@@ -3,6 +3,7 @@
 Read from the binary release: records of one label byte and 3,072 pixel bytes (red, green and blue planes); nothing is unpickled.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +21,25 @@ FOLDER = "cifar-10-batches-bin"
 TRAIN_FILES, TEST_FILES = tuple(f"data_batch_{i}.bin" for i in range(1, 6)), ("test_batch.bin",)
 RECORD, PER_FILE, PLANE = 3073, 10_000, 1024
 GREY = Scaling((122.6 / 255,), (61.0 / 255,))
-COLOUR = Scaling((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010))
+COLOUR_MEAN = (0.4914, 0.4822, 0.4465)
 LUMA = (19595, 38470, 7471)  # ITU-R 601 weights of red, green, blue in units of 2**-16
 
 
 @dataclass(frozen=True)
 class Options:
-    """grayscale: one channel; tokenize: grey levels as 256 tokens; augment: random crops and mirror images in training."""
+    """What is read of an image, and how.
+
+    Attributes:
+        grayscale: one channel.
+        colour_std: standard deviations of red, green and blue that a colour image is divided by. The default is that of the
+            published training pipelines; P1's robustness and ablation programs divide by (0.2023, 0.1994, 0.2010).
+        tokenize: grey levels as 256 tokens.
+        augment: random crops and mirror images in training.
+    """
 
     data_dir: str | None = None
     grayscale: bool = False
+    colour_std: tuple[float, float, float] = (0.247, 0.243, 0.261)
     tokenize: bool = False
     augment: bool = False
     val_split: float = 0.1
@@ -37,6 +47,8 @@ class Options:
 
     def __post_init__(self):
         check_fraction(val_split=self.val_split)
+        if not all(0 < std < math.inf for std in self.colour_std):
+            raise UserError(f"dataset.colour_std = {list(self.colour_std)}: expected three positive numbers")
         if self.tokenize and not self.grayscale:
             raise UserError("dataset.tokenize needs dataset.grayscale=true: only one channel can be read as tokens")
 
@@ -44,7 +56,7 @@ class Options:
 def load(options: Options) -> Splits:
     """Returns 45,000 / 5,000 / 10,000 images with the default options."""
     folder = find(options)
-    scaling = None if options.tokenize else GREY if options.grayscale else COLOUR
+    scaling = None if options.tokenize else GREY if options.grayscale else Scaling(COLOUR_MEAN, options.colour_std)
     known, test = (
         ScaledSequences(to_grey(pixels) if options.grayscale else pixels, labels, scaling)
         for pixels, labels in (read(folder, TRAIN_FILES), read(folder, TEST_FILES))
@@ -81,8 +93,8 @@ def check(options: Options) -> str:
             )
         if files == TRAIN_FILES:
             mean = tuple(round(float(channel.double().mean()) / 255, 4) for channel in pixels.unbind(-1))
-            if mean != COLOUR.mean:
-                raise UserError(f"{folder}: mean colour {mean}, expected {COLOUR.mean}; the planes are not CIFAR-10's")
+            if mean != COLOUR_MEAN:
+                raise UserError(f"{folder}: mean colour {mean}, expected {COLOUR_MEAN}; the planes are not CIFAR-10's")
     return "50,000 + 10,000 images, balanced, mean colour as published"
 
 

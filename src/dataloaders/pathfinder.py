@@ -1,7 +1,7 @@
 """Pathfinder (Linsley et al., arXiv 1805.08315) in LRA's sizes: do the two markers lie on one dashed contour? Path-X is the size 128.
 
-Grey images of 32 x 32 (L = 1,024) or 128 x 128 (L = 16,384) pixels scaled to [-1, 1], 2 classes. `metadata/<k>.npy` is text
-despite its name: `imgs/<k> sample_<i>.png <i> <label> ...`. The images are decoded once into one mapped array.
+Grey images of 32 x 32 (L = 1,024) or 128 x 128 (L = 16,384) pixels in [0, 1], or [-1, 1] with `center`; 2 classes.
+`metadata/<k>.npy` is text despite its name: `imgs/<k> sample_<i>.png <i> <label> ...`. The images are decoded once into one mapped array.
 """
 
 import json
@@ -26,16 +26,17 @@ LEVELS = {"easy": "curv_baseline", "intermediate": "curv_contour_length_9", "har
 PER_LEVEL = 200_000
 CHECK_EVERY = 500  # images between two that `check` decodes
 EMPTY_IMAGE = "pathfinder32/curv_baseline/imgs/0/sample_172.png"  # a file of no bytes in the published set
-SYMMETRIC = Scaling((0.5,), (0.5,))
+UNIT, CENTERED = Scaling((0.0,), (1.0,)), Scaling((0.5,), (0.5,))
 
 
 @dataclass(frozen=True)
 class Options:
-    """resolution: side of the image; level: 'hard' (contours of 14 dashes) is LRA's."""
+    """resolution: side of the image; level: 'hard' (contours of 14 dashes) is LRA's; center: pixels in [-1, 1]."""
 
     data_dir: str | None = None
     resolution: Literal[32, 64, 128, 256] = 32
     level: Literal["easy", "intermediate", "hard"] = "hard"
+    center: bool = False
     val_split: float = 0.1
     test_split: float = 0.1
     seed: int = 42
@@ -57,7 +58,7 @@ def load(options: Options) -> Splits:
     settings = {"level": options.level, "source": fingerprint(sorted((folder / "metadata").glob("*.npy")))}
     cache = cached(folder.parent, f"pixels-{options.level}", settings, partial(_build, folder, options.resolution))
     labels = torch.from_numpy(np.load(cache / "labels.npy", allow_pickle=False))
-    images = ScaledSequences(MappedArray(cache / "pixels.npy"), labels, SYMMETRIC)
+    images = ScaledSequences(MappedArray(cache / "pixels.npy"), labels, CENTERED if options.center else UNIT)
     n_val, n_test = int(options.val_split * len(images)), int(options.test_split * len(images))
     parts = random_split(len(images), [len(images) - n_val - n_test, n_val, n_test], options.seed)
     train, val, test = (Subset(images, part) for part in parts)

@@ -38,6 +38,7 @@ from src.sweep import Control, Interrupted, Run, RunFolder
 from src.sweep.script import run_script
 
 DATASETS = {"cifar10": "cifar", "mnist": "mnist", "fashion_mnist": "fashion_mnist", "digits": "digits"}
+COLOUR_STD = (0.2023, 0.1994, 0.2010)  # of the published robustness and ablation programs
 DatasetName = Literal["cifar10", "mnist", "fashion_mnist", "digits"]
 
 
@@ -110,7 +111,7 @@ def load_splits(config: ClassifierConfig) -> Splits:
     Raises:
         UserError: the data are not there; says how to get them and which set needs nothing.
     """
-    options = {"grayscale": True} if config.grayscale else {}
+    options = {"grayscale": config.grayscale, "colour_std": COLOUR_STD} if config.dataset == "cifar10" else {}
     try:
         splits = load(DATASETS[config.dataset], **options)
     except UserError as error:

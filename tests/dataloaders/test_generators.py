@@ -323,7 +323,7 @@ def test_pathfinder_files_load_and_resume(tmp_path, monkeypatch):
     x, y = splits.test[2]
     number = int(splits.test.indices[2])
     image, label, _ = pathfinder.example(plan, number)
-    np.testing.assert_allclose(x[:, 0].numpy(), image.reshape(-1) / 127.5 - 1, atol=1e-6)
+    np.testing.assert_allclose(x[:, 0].numpy(), image.reshape(-1) / 255, atol=1e-6)
     assert y == label
     assert "generated here" in splits.note
     write_sheet(splits, tmp_path / "sheet.png")

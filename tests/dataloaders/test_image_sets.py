@@ -32,14 +32,18 @@ def record(folder, file, i):
     return int(data[0]), data[1:].reshape(3, 32, 32)
 
 
-def test_cifar_colour_values_and_pixel_order(cifar_dir):
-    splits = load("cifar", data_dir=str(cifar_dir))
+@pytest.mark.parametrize(
+    ("options", "std"),
+    [({}, (0.247, 0.243, 0.261)), ({"colour_std": [0.2023, 0.1994, 0.2010]}, (0.2023, 0.1994, 0.2010))],
+)
+def test_cifar_colour_values_and_pixel_order(cifar_dir, options, std):
+    splits = load("cifar", data_dir=str(cifar_dir), **options)
     x, y = splits.test[7]
     label, planes = record(cifar_dir, "test_batch.bin", 7)
     assert y == label
     assert x.shape == (1024, 3)
     assert x.dtype == torch.float32
-    expected = (planes[:, 5, 9] / 255 - [0.4914, 0.4822, 0.4465]) / [0.2023, 0.1994, 0.2010]
+    expected = (planes[:, 5, 9] / 255 - [0.4914, 0.4822, 0.4465]) / std
     np.testing.assert_allclose(x[5 * 32 + 9].numpy(), expected, rtol=1e-5, atol=1e-6)
     assert (len(splits.train), len(splits.val), len(splits.test)) == (90, 10, 20)
     assert (splits.n_classes, splits.l_max, splits.d_input, splits.vocabulary) == (10, 1024, 3, None)
@@ -176,6 +180,8 @@ def test_digits_are_there_and_balanced():
         ("cifar", {"grayscale": "yes"}, "true or false"),
         ("cifar", {"tokenize": True}, "grayscale=true"),
         ("cifar", {"val_split": 1.5}, "between 0 and 1"),
+        ("cifar", {"colour_std": [0.2, 0.2, 0.0]}, "three positive numbers"),
+        ("cifar", {"colour_std": [0.2]}, "colour_std"),
         ("digits", {"val_split": 0.5, "test_split": 0.5}, "nothing to train on"),
         ("mnist", {"resolution": 32}, "unknown key 'resolution'"),
         ("cifar", {"data_dir": "/no/such/folder"}, "prepare cifar"),

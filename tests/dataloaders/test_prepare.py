@@ -310,7 +310,7 @@ def test_lra_archive(lra, root):
     prepare("pathx", [lra])
     x = load("pathx", val_split=0.2, test_split=0.2).train.dataset.batch(torch.tensor([0, 7])).x
     assert x.shape == (2, 128 * 128, 1)
-    np.testing.assert_allclose(x[:, 0, 0].numpy(), [100 / 127.5 - 1, 107 / 127.5 - 1], atol=1e-6)  # the nested copy
+    np.testing.assert_allclose(x[:, 0, 0].numpy(), [100 / 255, 107 / 255], atol=1e-6)  # the nested copy
     splits = load("pathfinder", val_split=0.2, test_split=0.2)
     assert (len(splits.train), len(splits.val), len(splits.test)) == (6, 2, 2)
     assert "published files" in splits.note
@@ -333,7 +333,7 @@ def test_an_unpacked_archive_is_linked(lra, root, tmp_path):
     assert "linked to" in prepare("pathx", [tmp_path / "unpacked"])
     assert (root / "pathfinder" / "pathfinder128").resolve().parent.parent.name == "lra_release"
     x = load("pathx", val_split=0.2, test_split=0.2).train.dataset.batch(torch.tensor([0])).x
-    assert abs(float(x[0, 0, 0]) - (100 / 127.5 - 1)) < 1e-6
+    assert float(x[0, 0, 0]) == pytest.approx(100 / 255)
 
 
 def test_repacked_folders_are_taken(tmp_path, root, lra):
@@ -357,6 +357,16 @@ def test_pathfinder_checks(lra, root):
     (folder / "metadata" / "0.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00 binary")
     with pytest.raises(UserError, match="binary array is not read"):
         pathfinder.read_metadata(folder)
+
+
+@pytest.mark.parametrize("name", ["pathfinder", "pathx"])
+def test_pathfinder_pixels_are_centred_only_where_asked(lra, root, name):
+    prepare(name, [lra])
+    options = {"val_split": 0.2, "test_split": 0.2}
+    plain, centred = (load(name, **options, **given).test[0][0] for given in ({}, {"center": True}))
+    level = float(plain[0, 0]) * 255
+    assert level == pytest.approx(round(level), abs=1e-4)  # a whole grey level: nothing but a division by 255
+    torch.testing.assert_close(centred, 2 * plain - 1)
 
 
 def test_the_empty_image_of_the_easy_level_is_skipped(tmp_path):

@@ -8,8 +8,9 @@ import torch
 from scipy.io import savemat
 
 from src.config import build, load_yaml
+from src.dataloaders import load
 from src.errors import UserError
-from src.experiments import robustness
+from src.experiments import ptd_training, robustness
 from src.experiments.classify.data import SplitBatches, place
 from src.experiments.ptd_models import MODELS, layer_steps, ssm_kernel
 from src.experiments.ptd_options import checked_perturbation, content_hash
@@ -255,3 +256,12 @@ def test_evaluation_covers_the_whole_split_once():
     assert evaluation(place(splits, torch.device("cpu")), splits.test, c)(model)["accuracy"] == pytest.approx(
         sum(by_hand) / 359
     )
+
+
+def test_colours_are_scaled_as_in_the_published_program(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(
+        ptd_training, "load", lambda name, **options: asked.update(options, name=name) or load("digits")
+    )
+    load_splits(config(dataset="cifar10"))
+    assert (asked["name"], asked["colour_std"]) == ("cifar", (0.2023, 0.1994, 0.2010))

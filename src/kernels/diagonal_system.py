@@ -10,7 +10,7 @@ from torch import Tensor
 
 from src.errors import UserError, did_you_mean
 from src.kernels.base import DiscreteSystem, Kernel, in_full_precision
-from src.ops.vandermonde import log_vandermonde, log_vandermonde_transpose
+from src.ops.diagonal import log_vandermonde, log_vandermonde_transpose
 
 
 def check_discretisation(disc: str, known: tuple[str, ...]) -> str:

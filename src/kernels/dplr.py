@@ -15,9 +15,9 @@ from src.kernels.base import DiscreteSystem, Kernel, in_full_precision
 from src.kernels.diagonal_system import check_discretisation
 from src.kernels.parameters import MIN_DECAY, complex128, pairs, register
 from src.linalg.nplr import conjugate_halves, nplr
-from src.ops.dense_powers import dense_final_state, dense_kernel
 from src.ops.discretise import DISCRETISATIONS
-from src.ops.low_rank_powers import LowRankSystem, dense_matrix, low_rank_kernel
+from src.ops.low_rank import LowRankSystem, dense_matrix, low_rank_kernel
+from src.ops.low_rank.dense_powers import dense_final_state, dense_kernel
 
 
 class ConjugateHalf(NamedTuple):

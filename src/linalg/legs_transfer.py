@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from src.linalg.discretize import Array
+from src.linalg.discretise import Array
 from src.linalg.hippo import Float, check_order
 from src.linalg.nplr import Complex
 from src.linalg.search import maximise

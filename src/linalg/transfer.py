@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import expm, schur
 
-from src.linalg.discretize import Array
+from src.linalg.discretise import Array
 from src.linalg.hippo import Float, legs
 from src.linalg.nplr import Complex, normal_part
 

@@ -1,9 +1,15 @@
-"""Work over channels in blocks: on a CPU what one block needs stays in cache, on an accelerator the peak of memory stays bounded."""
+"""How work is cut: channels in blocks that stay in cache on a CPU and bound the peak of memory on an accelerator, powers in two tables."""
 
 import torch
 
 # Passes over hundreds of megabytes cost far more than their launches, and a few such buffers fit on every card.
 ACCELERATOR_BYTES = 1 << 29
+
+
+def table_lengths(L: int) -> tuple[int, int]:
+    """Returns (M, S) with M S >= L > (M - 1) S: S the power of two next to sqrt(L)."""
+    S = 1 << (max(L - 1, 1).bit_length() // 2)
+    return -(-L // S), S
 
 
 def channel_blocks(H: int, bytes_per_channel: int, budget: int, device: torch.device) -> list[slice]:

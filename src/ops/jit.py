@@ -23,7 +23,7 @@ _SOURCES = ("ops", "theory")
 def _source_hash() -> str:
     digest = hashlib.sha256()
     for folder in _SOURCES:
-        for file in sorted((Path(__file__).parent.parent / folder).glob("*.py")):
+        for file in sorted((Path(__file__).parent.parent / folder).rglob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 

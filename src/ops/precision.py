@@ -6,6 +6,11 @@ import torch
 from torch import Tensor
 
 
+def field_of(z: Tensor, real: torch.dtype) -> torch.dtype:
+    """Returns the dtype of z's field in the precision of `real`."""
+    return real.to_complex() if z.is_complex() else real
+
+
 def full_precision(where: Tensor | torch.device) -> AbstractContextManager:
     """Returns a context in which autocast is off on a device, or on that of a tensor."""
     device = (where if isinstance(where, torch.device) else where.device).type

@@ -19,8 +19,8 @@ import numpy as np
 import triton
 import triton.language as tl
 
-from src.ops.fused.elementary import _cis, _turns
-from src.ops.fused.launch import launch
+from src.ops.triton.elementary import _cis, _turns
+from src.ops.triton.launch import launch
 from src.theory.buffers import Buffers
 from src.theory.compiled import BETA1, BETA2, EPS
 from src.theory.config import TheoryConfig

@@ -8,8 +8,8 @@ from src.bench import kernels, naive
 from src.bench.timing import Table, machine, markdown, peak_bytes, seconds
 from src.errors import UserError
 from src.kernels import DPLRKernel
+from src.ops.diagonal import log_vandermonde
 from src.ops.fftconv import fftconv
-from src.ops.vandermonde import log_vandermonde
 
 
 def test_naive_diagonal_kernel_is_ours():

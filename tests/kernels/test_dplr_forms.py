@@ -8,7 +8,7 @@ import torch
 from src.kernels import DPLRKernel
 from src.kernels.dplr import small_inverse
 from src.ops.backend import has_triton
-from src.ops.low_rank_powers import S4_KERNEL
+from src.ops.low_rank import S4_KERNEL
 from tests.kernels.test_contract import powers, trained
 
 pytestmark = pytest.mark.usefixtures("poisoned")

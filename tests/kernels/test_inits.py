@@ -8,7 +8,7 @@ from scipy.linalg import expm
 from src.errors import UserError
 from src.kernels import DiagonalKernel, DPLRKernel, RealDiagonalKernel, ptd_kernel
 from src.kernels.parameters import draw_dt, dt_of, register
-from src.linalg.discretize import bilinear, zoh
+from src.linalg.discretise import bilinear, zoh
 from src.linalg.hippo import legs
 from src.linalg.nplr import conjugate_halves, normal_part, nplr
 from tests.kernels.cases import perturbation

@@ -16,7 +16,7 @@ from src.layers.s5_init import (
     normal_eigenbasis,
     perturbed_eigenbasis,
 )
-from src.linalg.discretize import bilinear, zoh
+from src.linalg.discretise import bilinear, zoh
 from src.linalg.hippo import legs
 from src.linalg.nplr import normal_part
 from tests.layers.ssm_cases import perturbed

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.polynomial.legendre import leggauss
 
-from src.linalg.discretize import bilinear, bilinear_diagonal
+from src.linalg.discretise import bilinear, bilinear_diagonal
 from src.linalg.hippo import hippo, legs
 from src.linalg.nplr import nplr
 from src.linalg.transfer import (

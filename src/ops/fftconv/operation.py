@@ -1,0 +1,139 @@
+"""Convolution of every channel by the FFT, causal or two-sided, in blocks of channels.
+
+    y[t] = sum_{j >= 0} K[j] u[t - j]  ( + sum_{j >= 0} F[j] u[t + 1 + j] for a kernel F of the strict future )
+
+A cyclic convolution of length n is right for lags from -(L - 1) to L - 1 once n >= 2 L - 1, so the future costs no second
+transform of u: its kernel lies backwards at the end of the cycle, as in S4's published code. The adjoints are
+correlations, products with conjugate spectra; spectra are computed again in the backward pass, which costs no more than
+reading them from memory would, and keeps only u and K between the two.
+
+Three ways to compute it, one answer. `reference` is the definition, a matrix of lags. `torch` (any device) transforms blocks
+of channels, which on a CPU stay in cache. `triton` (CUDA) leaves only the transforms to cuFFT.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from src.ops.backend import Operation, values_and_gradients
+from src.ops.blocks import channel_blocks
+from src.ops.fftconv.length import fft_length
+from src.ops.precision import full_precision
+
+# of one padded block of inputs on the CPU: measured best from 2^20 to 2^21 with 1 MiB of L2 cache
+BLOCK_BYTES = 1 << 21
+
+
+def fftconv(
+    u: Tensor,
+    K: Tensor,
+    future: Tensor | None = None,
+    dtype: torch.dtype | None = None,
+    backend: str | None = None,
+) -> Tensor:
+    """Returns the convolution y above, computed in float32 or wider.
+
+    Args:
+        u: (B, H, L) input with any strides, L >= 1.
+        K: (H, L) kernel; or (C, H, L), C kernels for each channel.
+        future: kernel of the strict future, of the shape of K; None for a causal convolution.
+        dtype: of y, which is rounded once. None is the computation's own; but half, if u is half and not on a CPU: there
+            the traffic to memory is what a convolution costs.
+        backend: a form of `FFTCONV`; None is the one that `src.ops.backend` chooses for the device.
+
+    Returns:
+        (B, H, L), or (B, C, H, L).
+
+    Raises:
+        ValueError: shapes that do not fit, or an unknown backend.
+    """
+    if u.dim() != 3 or K.shape[-2:] != u.shape[-2:] or (future is not None and future.shape != K.shape):
+        raise ValueError(f"expected u (B, H, L) and K ([C,] H, L), got {tuple(u.shape)} and {tuple(K.shape)}")
+    wide = torch.promote_types(torch.promote_types(u.dtype, K.dtype), torch.float32)
+    if dtype is None:
+        dtype = u.dtype if u.device.type != "cpu" and u.dtype.itemsize < 4 else wide
+    kernel, future = (None if k is None else k.to(wide).reshape(-1, *k.shape[-2:]) for k in (K, future))
+    with full_precision(u):
+        y = FFTCONV.on(u.device, backend)(u, kernel, future, dtype)
+    return y.squeeze(1) if K.dim() == 2 else y
+
+
+def _reference(u: Tensor, K: Tensor, future: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """The definition, y = M u with M[t, s] the kernel at lag t - s."""
+    L = u.shape[-1]
+    by_lag = torch.cat([torch.zeros_like(K) if future is None else future.flip(-1), K], -1)  # lags from -L to L - 1
+    t = torch.arange(L, device=u.device)
+    return torch.einsum("chts,bhs->bcht", by_lag[..., t[:, None] - t + L], u.to(K.dtype)).to(dtype)
+
+
+def _torch(u: Tensor, K: Tensor, future: Tensor | None, dtype: torch.dtype) -> Tensor:
+    L = u.shape[-1]
+    n = fft_length(L, u.device)
+    if future is not None:
+        K = torch.cat([pad(K, (0, n - 2 * L)), future.flip(-1)], -1)
+    return _FFTConv.apply(u.to(K.dtype).contiguous(), K, n, dtype)
+
+
+def _triton(u: Tensor, K: Tensor, future: Tensor | None, dtype: torch.dtype) -> Tensor:
+    from src.ops.fftconv.triton import convolve
+
+    return convolve(u, K, future, fft_length(u.shape[-1], u.device), dtype)
+
+
+class _FFTConv(torch.autograd.Function):
+    """u (B, H, L) and K (C, H, at most n) to the first L steps of their cyclic convolution of length n, (B, C, H, L)."""
+
+    @staticmethod
+    def forward(ctx, u: Tensor, K: Tensor, n: int, dtype: torch.dtype) -> Tensor:
+        ctx.save_for_backward(u, K)
+        ctx.n = n
+        (B, H, L), C = u.shape, len(K)
+        y = u.new_empty(B, C, H, L, dtype=dtype)
+        for rows in _blocks(u, n):
+            u_f, K_f = torch.fft.rfft(u[:, rows], n=n), torch.fft.rfft(K[:, rows], n=n)
+            y[:, :, rows] = torch.fft.irfft(u_f.unsqueeze(1) * K_f, n=n)[..., :L]
+        return y
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        u, K = ctx.saved_tensors
+        n = ctx.n
+        grad_u, grad_K = torch.empty_like(u), torch.empty_like(K)
+        for rows in _blocks(u, n):
+            u_f = torch.fft.rfft(u[:, rows], n=n).conj_physical_().unsqueeze(1)
+            K_f = torch.fft.rfft(K[:, rows], n=n).conj_physical_().unsqueeze(0)
+            g_f = torch.fft.rfft(grad[:, :, rows].to(u.dtype), n=n)
+            grad_K[:, rows] = torch.fft.irfft(_sum_of_products(u_f, g_f, 0), n=n)[..., : K.shape[-1]]
+            grad_u[:, rows] = torch.fft.irfft(_sum_of_products(g_f, K_f, 1), n=n)[..., : u.shape[-1]]
+        return grad_u, grad_K, None, None
+
+
+def _sum_of_products(x: Tensor, y: Tensor, axis: int) -> Tensor:
+    """Returns (x y).sum(axis) with one temporary of the size of the result; x and y may broadcast along other axes."""
+    total = x.select(axis, 0) * y.select(axis, 0)
+    for i in range(1, x.shape[axis]):
+        total.addcmul_(x.select(axis, i), y.select(axis, i))
+    return total
+
+
+def _blocks(u: Tensor, n: int) -> list[slice]:
+    return channel_blocks(u.shape[1], len(u) * n * u.element_size(), BLOCK_BYTES, u.device)
+
+
+def _probe(form: Callable[..., Tensor], device: torch.device) -> list[Tensor]:
+    """Causal with activations that arrive channels last, and two-sided with two kernels a channel."""
+    results = []
+    for C, L, two_sided in ((1, 37, False), (2, 20, True)):
+        generator = torch.Generator().manual_seed(0)
+        draw = lambda *shape, generator=generator: torch.randn(*shape, generator=generator)
+        u = draw(3, 5, L) if two_sided else draw(3, L, 5).transpose(1, 2)
+        kernels = [draw(C, 5, L) for _ in range(1 + two_sided)]
+        leaves = [x.to(device).requires_grad_() for x in (u, *kernels)]
+        run = lambda u, K, future=None: form(u, K, future, torch.float32)
+        results += values_and_gradients(run, leaves)
+    return results
+
+
+FFTCONV = Operation("FFT convolution", {"reference": _reference, "torch": _torch, "triton": _triton}, _probe)

@@ -1,0 +1,131 @@
+"""The selective state-space scan of Mamba (arXiv 2312.00752, Section 3.2), real or complex.
+
+    h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t,     y_t = Re(sum_n C_tn h_tn) + D x_t,     out_t = y_t silu(z_t)
+
+for each channel on its own, with a diagonal A and dt_t = softplus(dt_t + dt_bias) if asked. P2 (arXiv 2410.14067,
+Section 5 and Appendix F.3) compares real A, B, C with complex ones and lets each of B, C and dt depend on time
+(selective) or not (constant, one for each channel).
+
+Four ways to compute it, one answer: `reference` is the definition, `compiled` (CPU) fuses it all in one pass over
+cache-sized blocks and stores a state every few steps, `triton` (CUDA) does that in registers and runs segments of time side
+by side where sequences and channels alone would not fill the card, `torch` (any device) materialises the states of one short
+chunk at a time. No path divides by a product of decays. Memory is O(b L D) in all but the reference.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from src.ops.backend import Operation, values_and_gradients
+from src.ops.precision import full_precision
+from src.ops.selective_scan.compiled import compiled
+from src.ops.selective_scan.reference import ScanArguments, reference
+from src.ops.selective_scan.torch import chunked
+
+
+def selective_scan(
+    x: Tensor,
+    dt: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    z: Tensor | None = None,
+    dt_bias: Tensor | None = None,
+    softplus: bool = False,
+    h0: Tensor | None = None,
+    return_state: bool = False,
+    backend: str | None = None,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Returns out (b, L, D), and with `return_state` also the final state (b, D, N).
+
+    Args:
+        x: (b, L, D) real input, L >= 1.
+        dt: steps, selective (b, L, D) or constant (D,).
+        A: (D, N), real or complex.
+        B, C: selective (b, L, N), or constant (D, N), each real or complex.
+        D: (D,) skip, or None.
+        z: (b, L, D) gate, or None.
+        dt_bias: (D,), added to dt before `softplus`, or None.
+        softplus: whether dt passes through softplus.
+        h0: (b, D, N) state before the first step, zero when None.
+        backend: a form of `SELECTIVE_SCAN`; None is the one that `src.ops.backend` chooses for the device.
+
+    Half precision is computed, and returned, in float32.
+
+    Raises:
+        ValueError: shapes that do not fit, or an unknown backend.
+    """
+    form = SELECTIVE_SCAN.on(x.device, backend)
+    with full_precision(x):
+        arguments = _arguments(x, dt, A, B, C, D, z, dt_bias, softplus, h0)
+        out, state = form(arguments)
+    return (out, state) if return_state else out
+
+
+def _arguments(x, dt, A, B, C, D, z, dt_bias, softplus, h0) -> ScanArguments:
+    """Brings all tensors to one precision and one field, and checks their shapes."""
+    tensors = [tensor for tensor in (x, dt, A, B, C, D, z, dt_bias, h0) if tensor is not None]
+    real = torch.float64 if any(t.dtype in (torch.float64, torch.complex128) for t in tensors) else torch.float32
+    field = real.to_complex() if any(t.is_complex() for t in (A, B, C) + (() if h0 is None else (h0,))) else real
+    x, dt, D, z, dt_bias = (None if tensor is None else tensor.to(real) for tensor in (x, dt, D, z, dt_bias))
+    A, B, C = (tensor.to(field) for tensor in (A, B, C))
+    b, channels, N = len(x), x.shape[-1], A.shape[-1]
+    h0 = x.new_zeros(b, channels, N, dtype=field) if h0 is None else h0.to(field)
+    constant, selective = (channels, N), (*x.shape[:2], N)
+    allowed = {
+        "x": (x, [(b, *x.shape[1:2], channels)] if x.ndim == 3 and x.shape[1] else []),
+        "dt": (dt, [tuple(x.shape), (channels,)]),
+        "A": (A, [constant]),
+        "B": (B, [selective, constant]),
+        "C": (C, [selective, constant]),
+        "D": (D, [(channels,)]),
+        "z": (z, [tuple(x.shape)]),
+        "dt_bias": (dt_bias, [(channels,)]),
+        "h0": (h0, [(b, channels, N)]),
+    }
+    for name, (tensor, shapes) in allowed.items():
+        if tensor is not None and tuple(tensor.shape) not in shapes:
+            expected = " or ".join(map(str, shapes)) or "(b, L, D) with L >= 1"
+            raise ValueError(f"selective_scan: {name} has shape {tuple(tensor.shape)}, expected {expected}")
+    return ScanArguments(x, dt, A, B, C, D, z, dt_bias, softplus, h0)
+
+
+def _probe(form: Callable[[ScanArguments], tuple[Tensor, Tensor]], device: torch.device) -> list[Tensor]:
+    """A small complex problem and a small real one, all parts selective and none; long enough for segments of a fused form."""
+    results = []
+    for dtype, selective in ((torch.complex64, True), (torch.float32, False)):
+        generator = torch.Generator().manual_seed(0)
+        draw = lambda *shape, dtype=torch.float32, generator=generator: torch.randn(
+            *shape, generator=generator, dtype=dtype
+        )
+        b, L, D, N = 2, 150, 5, 3
+        A = -torch.rand(D, N, generator=generator) + (1j * draw(D, N) if dtype.is_complex else 0)
+        dt, shape = (draw(b, L, D), (b, L, N)) if selective else (draw(D), (D, N))
+        tensors = [
+            draw(b, L, D),
+            dt,
+            A,
+            draw(*shape, dtype=dtype),
+            draw(*shape, dtype=dtype),
+            draw(D),
+            draw(b, L, D),
+            draw(D),
+        ]
+        leaves = [tensor.to(device).requires_grad_() for tensor in (*tensors, draw(b, D, N, dtype=dtype))]
+        run = lambda *leaves: form(ScanArguments(*leaves[:8], softplus=True, h0=leaves[8]))
+        results += values_and_gradients(run, leaves)
+    return results
+
+
+def _triton(arguments: ScanArguments) -> tuple[Tensor, Tensor]:
+    """The fused kernels; Triton may be missing where they are not used."""
+    from src.ops.selective_scan.triton import fused
+
+    return fused(arguments)
+
+
+SELECTIVE_SCAN = Operation(
+    "selective scan", {"reference": reference, "torch": chunked, "compiled": compiled, "triton": _triton}, _probe
+)

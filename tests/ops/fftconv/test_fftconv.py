@@ -1,0 +1,139 @@
+"""The FFT convolution against the sum that defines it: every form, causal and two-sided, every gradient, any length, blocks of any size."""
+
+import pytest
+import torch
+from torch.nn.functional import pad
+
+from src.ops.backend import has_triton
+from src.ops.fftconv import FFTCONV, fftconv
+from src.ops.fftconv import operation as module
+from src.ops.fftconv.length import fft_length
+
+pytestmark = pytest.mark.usefixtures("poisoned")
+LENGTHS = [1, 2, 3, 7, 63, 64, 65, 127, 1000]
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+CASES = [("torch", L) for L in LENGTHS] + [(form, L) for form in ("reference", "triton") for L in (1, 2, 13, 40)]
+# Triton's interpreter does not round to bfloat16 but cuts: see test_triton.py
+HALF = [(f, t) for f in FFTCONV.forms for t in (torch.float16, torch.bfloat16) if (f, t) != ("triton", torch.bfloat16)]
+
+
+def plain(u, K, future=None):
+    """y[t] = sum_j K[j] u[t - j] + sum_j F[j] u[t + 1 + j], lag by lag; K (C, H, L)."""
+    L = u.shape[-1]
+    y = sum(pad(u[..., : L - j], (j, 0)).unsqueeze(1) * K[..., j : j + 1] for j in range(L))
+    if future is not None:
+        y = y + sum(pad(u[..., j + 1 :], (0, min(j + 1, L))).unsqueeze(1) * future[..., j : j + 1] for j in range(L))
+    return y
+
+
+def require(form):
+    if form == "triton" and not has_triton(CPU):
+        pytest.skip("Triton has no build for this platform")
+
+
+def tensors(L, B=2, H=3, C=2):
+    generator = torch.Generator().manual_seed(L)
+    shapes = [(B, H, L), (C, H, L), (C, H, L)]
+    return [torch.randn(shape, dtype=torch.float64, generator=generator, requires_grad=True) for shape in shapes]
+
+
+@pytest.mark.parametrize(("form", "L"), CASES)
+@pytest.mark.parametrize("two_sided", [False, True])
+def test_equals_the_sum_and_so_do_its_gradients(form, L, two_sided):
+    require(form)
+    u, K, F = tensors(L)
+    inputs = (u, K, F) if two_sided else (u, K)
+    ours, exact = fftconv(*inputs, backend=form), plain(*inputs)
+    torch.testing.assert_close(ours, exact, rtol=1e-11, atol=1e-11)
+    weights = torch.randn_like(exact)
+    for a, b in zip(*(torch.autograd.grad(y, inputs, weights) for y in (ours, exact)), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("form", FFTCONV.forms)
+def test_the_probe_finds_nothing(form):
+    require(form)
+    assert FFTCONV.error(form, CPU) < 2e-6
+
+
+@pytest.mark.parametrize("L", [1, 2, 5])
+def test_gradcheck(L):
+    assert torch.autograd.gradcheck(fftconv, tensors(L))
+
+
+@pytest.mark.parametrize("form", FFTCONV.forms)
+def test_one_kernel_for_each_channel_needs_no_extra_axis(form):
+    require(form)
+    u, K, F = tensors(20, C=1)
+    assert torch.equal(fftconv(u, K[0], backend=form), fftconv(u, K, backend=form)[:, 0])
+    assert torch.equal(fftconv(u, K[0], F[0], backend=form), fftconv(u, K, F, backend=form)[:, 0])
+
+
+def test_causal_by_gradient():
+    u, K, _ = tensors(50, B=1, C=1)
+    jacobian = torch.autograd.functional.jacobian(lambda u: fftconv(u, K)[0, 0].sum(0), u)[:, 0].sum(1)
+    assert torch.triu(jacobian, 1).abs().max() < 1e-14
+    assert torch.tril(jacobian).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("size", [1, 1 << 12, 1 << 30])
+def test_blocks_do_not_show(size, monkeypatch):
+    u, K, F = tensors(65, H=7)
+    whole = fftconv(u, K, F)
+    monkeypatch.setattr(module, "BLOCK_BYTES", size)
+    assert torch.equal(fftconv(u, K, F), whole)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_input_is_computed_in_float32(dtype):
+    u, K, _ = (x.detach().to(dtype) for x in tensors(100))
+    with torch.autocast("cpu", torch.bfloat16):
+        y = fftconv(u, K)
+    assert y.dtype == torch.float32
+    assert torch.equal(y, fftconv(u.float(), K.float()))
+
+
+@pytest.mark.parametrize(("form", "dtype"), HALF)
+def test_half_precision_output_is_the_float32_one_rounded_once(form, dtype):
+    """And a half-precision gradient counts as the float32 one that it is equal to."""
+    require(form)
+    u, K, F = (x.detach().float() for x in tensors(20))
+    u, K, F = (x.requires_grad_() for x in (u.to(dtype), K, F))
+    half, full = (fftconv(u, K, F, dtype=t, backend=form) for t in (dtype, None))
+    assert half.dtype == dtype
+    assert full.dtype == torch.float32
+    assert torch.equal(half, full.to(dtype))
+    weights = torch.randn_like(half)
+    ours, same = (torch.autograd.grad(y, (u, K, F), weights.to(y.dtype)) for y in (half, full))
+    assert ours[0].dtype == dtype
+    assert all(map(torch.equal, ours, same))
+
+
+@pytest.mark.parametrize("form", ["torch", "triton"])
+def test_only_inputs_are_kept_for_the_backward_pass(form):
+    require(form)
+    u, K, _ = tensors(30)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x):
+        fftconv(u, K, backend=form)
+    assert sum(kept) == u.numel() + K.numel()
+
+
+@pytest.mark.parametrize("device", [CPU, CUDA])
+def test_transforms_are_long_enough_and_little_longer(device):
+    for L in range(1, 2000):
+        n = fft_length(L, device)
+        assert 2 * L <= n <= 2.4 * L + 1
+    assert [fft_length(2**k, CUDA) for k in (10, 14, 16)] == [2**11, 2**15, 2**17]
+
+
+def test_lengths_on_a_gpu_have_one_small_odd_factor():
+    odd = lambda n: n // (n & -n)
+    assert {odd(fft_length(L, CUDA)) for L in range(1, 5000)} == {1, 3, 5, 7, 9}
+    assert all(fft_length(L, CUDA) % 2 == 0 for L in range(1, 5000))
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    u, K, _ = tensors(10)
+    with pytest.raises(ValueError, match="expected u"):
+        fftconv(u, K[..., :5])

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from src.errors import UserError
+from src.resources import resource
 
 RECORD = "generator.json"  # stands in the folder of a set that was generated here, with its settings
-EMBEDDED = Path(__file__).parents[2] / "data"  # the small files that ship with the project
+EMBEDDED = resource("data")  # the small files that ship with the project
 
 
 def data_root() -> Path:

@@ -25,6 +25,7 @@ from src.experiments.ptd_options import (
 from src.experiments.ptd_training import ClassifierConfig, build_model, evaluation, load_splits, outcome, run_all, train
 from src.linalg.ptd import Perturbation, Spec, random_perturbation, solve_cached
 from src.report import ablation as report
+from src.resources import module
 from src.sweep import Control, Run, RunFolder
 from src.sweep.cli import SuggestingParser, add_common_arguments
 
@@ -127,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         keys |= {"objective": "published", "states": "merged", "solver_lr": 1e-5, "solver_iterations": 100_000}
     keys["ssm_lr"] = min(keys["ssm_lr"], keys["lr"])
     runs = make_runs(keys, args.seeds, str(where))
-    return run_all(runs, AblationConfig, "src.experiments.ablation:work", args, report.report)
+    return run_all(runs, AblationConfig, module("experiments.ablation:work"), args, report.report)
 
 
 def _parser(defaults: dict[str, Any]) -> SuggestingParser:

@@ -12,9 +12,10 @@ from src.experiments.ptd_models import MODELS
 from src.experiments.ptd_training import DATASETS
 from src.linalg.ptd import Perturbation, named_perturbation
 from src.linalg.ptd.named import DATA
+from src.resources import resource
 from src.sweep.cli import SuggestingParser, add_assignments
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIGS = resource("configs")
 NUMBERS = (
     ("lr", float, "learning rate; A, dt and C have their own in the YAML file"),
     ("weight_decay", float, "AdamW's weight decay"),

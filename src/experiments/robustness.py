@@ -41,6 +41,7 @@ from src.experiments.ptd_training import (
 from src.experiments.robustness_probes import GROUPS, Probe, input_steps, probes
 from src.linalg.legs_transfer import last_spike
 from src.report import robustness as report
+from src.resources import module
 from src.sweep import Control, Interrupted, Run, RunFolder
 from src.sweep.cli import SuggestingParser, add_common_arguments
 from src.tasks.noise import FourierMode, injected
@@ -159,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         keys["states"] = "all"
     models = [models] if isinstance(models, str) else models
     runs = [_make_run(keys, model, seed, str(where)) for seed in args.seeds for model in models]
-    return run_all(runs, RobustnessConfig, "src.experiments.robustness:work", args, report.report)
+    return run_all(runs, RobustnessConfig, module("experiments.robustness:work"), args, report.report)
 
 
 def _parser(defaults: dict[str, Any]) -> SuggestingParser:

@@ -36,12 +36,13 @@ from src.experiments.selectivity_config import DatasetConfig, SelectivityConfig,
 from src.models.mamba_lm import MambaConfig, MambaLM
 from src.ops.backend import chosen
 from src.report import selectivity as report
+from src.resources import module, resource
 from src.sweep import Control, Interrupted, Run, RunFolder
 from src.sweep.cli import SuggestingParser, add_assignments, add_common_arguments
 from src.sweep.script import run_script
 from src.tasks.tokens import HELD_OUT, TokenBatch, TokenTask
 
-CONFIGS = Path(__file__).parents[2] / "configs" / "selectivity"
+CONFIGS = resource("configs") / "selectivity"
 STAGE = 64  # batches that a GPU is sent in one copy: they are small
 FOLLOWED = 200  # held-out examples after each epoch
 EXTRAPOLATION = tuple(2**k for k in range(6, 15))
@@ -165,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("\n".join(_models(runs)))
     return run_script(
         runs,
-        "src.experiments.selectivity:work",
+        module("experiments.selectivity:work"),
         args,
         steps=lambda run: _steps(from_plain(run.config)),
         report=report.report,

@@ -32,6 +32,7 @@ from src.experiments.ptd_options import checked_perturbation, content_hash, find
 from src.layers import S4Block
 from src.models import Classifier, ResidualBackbone, Tower
 from src.report import sinusoid as report
+from src.resources import module
 from src.sweep import Control, Interrupted, Run, RunFolder
 from src.sweep.cli import SuggestingParser, add_assignments, add_common_arguments
 from src.sweep.script import run_script
@@ -194,7 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"--set {key}: unknown key{did_you_mean(key, SinusoidConfig.__dataclass_fields__)}")
     runs = [_make_run(keys, model, seed) for seed in args.seeds for model in args.models]
     steps = lambda run: run.config["steps"]
-    return run_script(runs, "src.experiments.sinusoid:work", args, steps=steps, report=report.report)
+    return run_script(runs, module("experiments.sinusoid:work"), args, steps=steps, report=report.report)
 
 
 def _make_run(keys: dict, model: str, seed: int) -> Run:

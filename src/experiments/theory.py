@@ -21,6 +21,7 @@ import numpy as np
 from src.config import build, expand_grid, load_yaml, parse_assignments
 from src.errors import UserError, did_you_mean
 from src.report import theory as report
+from src.resources import module, resource
 from src.sweep import Control, Interrupted, Plan, Run, RunFolder
 from src.sweep.cli import SuggestingParser, add_assignments, add_common_arguments, positive_int
 from src.sweep.devices import pick_devices
@@ -31,7 +32,7 @@ from src.theory.polar import impulse_response, magnitudes
 from src.theory.state import Fit, FitState
 from src.theory.targets import target
 
-CONFIGS = Path(__file__).parents[2] / "configs" / "theory"
+CONFIGS = resource("configs") / "theory"
 ROWS = 500  # logged rows of a run
 SAVE_SECONDS = 20.0
 EXAMPLES = (
@@ -165,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _announced_warm_up()
     return run_script(
         runs,
-        "src.experiments.theory:work",
+        module("experiments.theory:work"),
         args,
         steps=lambda run: run.config["num_epochs"],
         report=report.report,

@@ -17,6 +17,7 @@ from src.experiments.classify.config import TrainConfig, parse
 from src.experiments.classify.model import check_layer
 from src.experiments.classify.run import Prepared, prepare, train
 from src.report import train as report
+from src.resources import module
 from src.sweep import Control, Interrupted, Run, plan, run_sweep
 from src.sweep.cli import SuggestingParser, add_gpu_arguments, positive_int
 from src.sweep.devices import count_workers, describe_slots, make_slots, pick_devices
@@ -149,7 +150,7 @@ def _sweep(runs: list[Run], config: TrainConfig, args: Any, devices: list[str]) 
     _wandb(config)
     outcome = run_sweep(
         runs,
-        "src.experiments.classify.run:work",
+        module("experiments.classify.run:work"),
         out=config.out,
         workers=count_workers(devices, args.num_cpus, args.runs_per_gpu),
         devices=devices,

@@ -13,6 +13,7 @@ import llvmlite.binding
 import numba
 
 from src.cache import cache_root
+from src.resources import PACKAGE
 
 # Sums may be reordered (that is what vectorises) and products contracted; NaN and infinity keep their meaning, so a diverged run is seen.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
@@ -21,7 +22,7 @@ _SOURCES = ("ops", "theory")
 
 
 def _source_hash() -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(PACKAGE.encode())  # machine code remembers the module that it came from
     for folder in _SOURCES:
         for file in sorted((Path(__file__).parent.parent / folder).rglob("*.py")):
             digest.update(file.read_bytes())

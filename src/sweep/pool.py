@@ -9,14 +9,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
-from pathlib import Path
 
+from src.resources import import_root, module
 from src.sweep.job import Job, JobEnded, JobLost, Message, Settings
 
 _TICK_SECONDS = 0.2
 _MAX_FAILED_STARTS = 3
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = import_root()
 
 
 def run_in_processes(
@@ -106,7 +106,7 @@ class _Slot:
 
     def _start(self) -> None:
         ours, theirs = Pipe()
-        program = f"from src.sweep.worker import main; main({theirs.fileno()}, {os.getpid()})"
+        program = f"from {module('sweep.worker')} import main; main({theirs.fileno()}, {os.getpid()})"
         self._process = subprocess.Popen(
             [sys.executable, "-c", program],
             env=os.environ | worker_environment(self._threads),

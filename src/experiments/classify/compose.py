@@ -20,8 +20,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
 from src.errors import UserError, did_you_mean
+from src.resources import resource
 
-CONFIGS = Path(__file__).parents[3] / "configs"
+CONFIGS = resource("configs")
 EXPERIMENTS = CONFIGS / "experiment"
 _COULD_NOT_OVERRIDE = re.compile(r"Could not override '([^']+)'")
 

@@ -13,8 +13,9 @@ from src.linalg.ptd.files import load_perturbation, save_perturbation
 from src.linalg.ptd.perturbation import Perturbation, random_perturbation, rank1
 from src.linalg.ptd.solver import Progress, solve
 from src.linalg.ptd.spec import Spec, default_size
+from src.resources import resource
 
-DATA = Path(__file__).resolve().parents[3] / "data"
+DATA = resource("data")
 NAMES = ("rank1", "random", "solve")
 
 

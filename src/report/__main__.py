@@ -1,15 +1,22 @@
-"""`python -m src.report <folder> ...`: rebuilds the tables and figures of whatever experiments the folders hold.
+"""`python -m src.report <folder> ...`: rebuilds the tables and pictures of whatever experiments the folders hold.
 
-`python -m src.report theory-ptd [--out FOLDER]` draws P1's theory (arXiv 2310.01698), which needs no run.
+Other words in place of the folders:
+  theory-ptd                  draws P1's theory (arXiv 2310.01698), which needs no run
+  pack FOLDER ... --out TO    keeps results and learning curves of runs, without states, as two small CSV files
+  unpack FROM --out FOLDER    makes run folders of them again, which reports read and sweeps continue
 """
 
-import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from src.errors import UserError, run_door
-from src.report import ablation, ptd_theory, robustness, selectivity, sinusoid, theory, train
+from src.errors import UserError, did_you_mean, run_door
+from src.report import ablation, packed, robustness, selectivity, sinusoid, theory, train
 from src.report.collect import experiments
+from src.report.options import Options, add_report_arguments
+from src.report.page import report_folder
+from src.sweep.cli import SuggestingParser
+from src.sweep.lock import check_writable
 
 REPORTERS = {  # start of an experiment's name -> its report
     theory.PREFIX: theory.report,
@@ -24,24 +31,48 @@ REPORTERS = {  # start of an experiment's name -> its report
 def main(arguments: list[str] | None = None) -> int:
     """Prints and writes the reports of all experiments found in the folders; returns the exit code.
 
-    Raises UserError for a folder without runs, or with runs of experiments that no report knows.
+    Raises UserError for a folder without runs, with runs of experiments that no report knows, or that cannot be written to.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == [ptd_theory.NAME]:
-        return ptd_theory.main(arguments[1:])
-    parser = argparse.ArgumentParser(prog="python -m src.report", description=__doc__)
+    if arguments and arguments[0] in COMMANDS:
+        return COMMANDS[arguments[0]](arguments[1:])
+    parser = SuggestingParser(prog="python -m src.report", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="a sweep's --out, or one experiment's folder below it")
-    folders = parser.parse_args(arguments).folders
-    holds = {folder: list(experiments(folder)) for folder in folders}
+    add_report_arguments(parser)
+    args = parser.parse_args(arguments)
+    holds = {folder: list(_experiments(folder)) for folder in args.folders}
     unknown = sorted({name for names in holds.values() for name in names if not name.startswith(tuple(REPORTERS))})
+    check_writable(report_folder(args.folders))
     for prefix, report in REPORTERS.items():
         own = [folder for folder, names in holds.items() if any(name.startswith(prefix) for name in names)]
         if own:
-            print(report(own))
+            print(report(own, Options.of(args)))
     if unknown:
         raise UserError(f"no report knows these experiments: {', '.join(unknown)}")
     return 0
 
+
+def _experiments(folder: Path) -> dict[str, Path]:
+    """The experiments in a folder; a word that is none may be a command, or a folder beside it, with a letter wrong."""
+    if folder.exists():
+        return experiments(folder)
+    parent = folder.parent if folder.parent.is_dir() else Path(".")
+    near = [str(parent / path.name) if parent != Path(".") else path.name for path in parent.iterdir() if path.is_dir()]
+    words = [*COMMANDS, *sorted(name for name in near if not name.startswith("."))]
+    raise UserError(f"{folder}: no such folder{did_you_mean(str(folder), words[:20])}")
+
+
+def _theory_ptd(arguments: list[str]) -> int:
+    from src.report import ptd_theory  # draws at once: needs matplotlib
+
+    return ptd_theory.main(arguments)
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "theory-ptd": _theory_ptd,
+    "pack": packed.main_pack,
+    "unpack": packed.main_unpack,
+}
 
 if __name__ == "__main__":
     run_door(main)

@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from typing import TYPE_CHECKING
 
 from src.report import style
 from src.report.by_setting import Layout, write_report
 from src.report.collect import Record
-from src.report.seeds import grouped, mean_of
+from src.report.compare import against_best
+from src.report.options import DEFAULT, Options
+from src.report.page import Pictures
+from src.report.settings import grouped, mean, result
 from src.tables import Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PREFIX = "ablation"
 COMPARED = (
@@ -24,12 +28,14 @@ COMPARED = (
     "solver_lr",
     "solver_iterations",
 )
-COLUMNS = ["model", "E", "||E||/||A||", "cond(V)", "max Re", "seeds", "val", "test", "train"]
+ACCURACIES = ("val_accuracy", "test_accuracy", "train_accuracy")
+COLUMNS = ["model", "perturbation", "||E||/||A||", "cond(V)", "max Re", "seeds", *ACCURACIES]
 COLORS = {"s4d": style.COMPLEX, "s4": style.TARGET, "optimised": style.REAL, "random": style.CYCLE[1]}
 NAMES = {"s4d": "S4D", "s4": "S4", "optimised": "S4-PTD, optimised E", "random": "S4-PTD, random E of equal size"}
 MARKERS = {"optimised": "o", "random": "s"}
 NOTE = (
-    "Mean over seeds with the 95 % interval of the mean; a random E is another one for each seed (cond: the largest). max Re above 0: "
+    "Accuracies in percent: mean over seeds ± 95 % interval (Student); * is the best. "
+    "A random E is another one for each seed (cond: the largest). max Re above 0: "
     "A_H + E is unstable and its eigenvalues were reflected."
 )
 CAPTION = (
@@ -38,9 +44,14 @@ CAPTION = (
 )
 
 
-def report(folders: Sequence[Path] | Path) -> str:
-    """Writes ablation.md, ablation.csv and a figure for each setting; see `write_report`."""
-    return write_report(LAYOUT, folders)
+def report(
+    folders: Sequence[Path] | Path,
+    options: Options = DEFAULT,
+    *,
+    expected: int | None = None,
+) -> str:
+    """Writes ablation.md, CSV files and a picture for each setting; see `write_report`."""
+    return write_report(LAYOUT, folders, options, expected)
 
 
 def kind(record: Record) -> str:
@@ -57,25 +68,46 @@ def _points(runs: list[Record]) -> dict[tuple[str, float], list[Record]]:
 
 def accuracies(runs: list[Record]) -> Table:
     """One row for each model and size of E."""
-    table = Table(COLUMNS, notes=[NOTE])
+    table = Table(COLUMNS, notes=[NOTE], best=dict.fromkeys(ACCURACIES, "max"))
     for (_, size), own in _points(runs).items():
         E = own[0].config["perturbation"]
         figures = [size, *(max(run.result[f"E_{name}"] for run in own) for name in ("cond", "max_real") if E)]
-        means = [str(mean_of(run.result[f"{part}_accuracy"] for run in own)) for part in ("val", "test", "train")]
+        means = [mean(own, result(name, 100)) for name in ACCURACIES]
         table.rows.append([own[0].config["model"], E or "-", *(figures if E else [None] * 3), len(own), *means])
     return table
 
 
-def figure(runs: list[Record]) -> Figure:
+def differences(runs: list[Record]) -> Table:
+    """How far the best in test is ahead of each other one, paired over seeds."""
+    test = result("test_accuracy", 100)
+    ranked = sorted(_points(runs).items(), key=lambda item: -mean(item[1], test).value)
+    named = {NAMES[which] + (f" {size:g}" if size else ""): own for (which, size), own in ranked}
+    table = against_best(named, test, lambda r: r.config["seed"]) if named else Table([])
+    table.title = "test_accuracy, paired"
+    return table
+
+
+def single(runs: list[Record]) -> Table:
+    """One row a run."""
+    table = Table([*COLUMNS[:5], "seed", *ACCURACIES, "folder"], title="Single runs", grouped=2)
+    for own in _points(runs).values():
+        for run in own:
+            figures = [run.result[f"E_{name}"] for name in ("size", "cond", "max_real")]
+            shares = [round(100 * run.result[name], 2) for name in ACCURACIES]
+            names = [run.config["model"], run.config["perturbation"] or "-"]
+            table.rows.append([*names, *figures, run.config["seed"], *shares, run.key])
+    return table
+
+
+def figure(runs: list[Record]) -> "Figure":
     """Accuracy and cond(V) against ||E||_2 / ||A_H||_2."""
     drawn, (line,) = style.panels(1, 2, 3.0)
     points = _points(runs)
     for which in ("optimised", "random"):
         own = {size: same for (k, size), same in points.items() if k == which}
         look = {"color": COLORS[which], "marker": MARKERS[which], "markersize": 5}
-        line[0].plot(
-            list(own), [mean_of(r.result["test_accuracy"] for r in same).mean for same in own.values()], **look
-        )
+        means = [mean(same, result("test_accuracy")).value for same in own.values()]
+        line[0].plot(list(own), means, **look)
         for size, same in own.items():
             dots = [r.result["test_accuracy"] for r in same]
             line[0].plot([size] * len(dots), dots, linestyle="", alpha=0.35, **look)
@@ -83,7 +115,7 @@ def figure(runs: list[Record]) -> Figure:
     for which in ("s4d", "s4"):
         own = points.get((which, 0.0), [])
         if own:
-            line[0].axhline(mean_of(r.result["test_accuracy"] for r in own).mean, color=COLORS[which], linewidth=1.5)
+            line[0].axhline(mean(own, result("test_accuracy")).value, color=COLORS[which], linewidth=1.5)
     for axis in line:
         axis.axvspan(1e-2, 1, color="#000000", alpha=0.04, linewidth=0)
         axis.set_xscale("log")
@@ -92,21 +124,14 @@ def figure(runs: list[Record]) -> Figure:
     line[0].set_ylabel("test accuracy")
     line[1].set_ylabel(r"$\kappa(V)$")
     present = [which for which in NAMES if any(k == which for k, _ in points)]
-    keys = [
-        Line2D([], [], color=COLORS[k], label=NAMES[k], marker=MARKERS.get(k), markersize=5, linewidth=1.6)
-        for k in present
-    ]
+    keys = [style.key(COLORS[k], NAMES[k], "-", MARKERS.get(k)) for k in present]
     style.legend_above(drawn, keys)
     return drawn
 
 
-def _figures(runs: list[Record], out: Path, ending: str) -> dict[Path, str]:
-    if not any(run.config["perturbation"] for run in runs):
-        return {}
-    path = out / f"{PREFIX}{ending}.png"
-    with style.style():
-        style.save(figure(runs), path)
-    return {path: CAPTION}
+def _pictures(runs: list[Record], ending: str) -> Pictures:
+    if any(run.config["perturbation"] for run in runs):
+        yield f"{PREFIX}{ending}", figure(runs), CAPTION
 
 
 LAYOUT = Layout(
@@ -114,6 +139,8 @@ LAYOUT = Layout(
     title="Ablation",
     headline="Ablation: the size of the perturbation",
     compared=COMPARED,
-    tables={"": (COLUMNS, accuracies)},
-    figures=_figures,
+    shown=accuracies,
+    further=[differences],
+    single=single,
+    pictures=_pictures,
 )

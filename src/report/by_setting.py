@@ -4,10 +4,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.report.collect import Record, failures, gathered, progress
-from src.report.seeds import describe, grouped, setting, slugs
+from src.report.collect import Record
+from src.report.options import Options
+from src.report.page import Page, Pictures, open_page
+from src.report.settings import describe, grouped, setting, slugs
 from src.tables import Table
-from src.tracking.files import atomic_write
+
+Make = Callable[[list[Record]], Table]
 
 
 @dataclass(frozen=True)
@@ -19,48 +22,57 @@ class Layout:
         title: on the terminal.
         headline: of the page.
         compared: keys of the config in which runs of one setting may differ.
-        tables: by the ending of a table's file: its columns, and what makes it from the runs of a setting; the one without an
-            ending is shown.
-        figures: draws, given (runs, folder, ending of the names), and returns the captions.
+        shown: makes a table of the runs of a setting, which is printed and becomes `<prefix>.csv`.
+        further: what else is shown below it.
+        single: makes the table of single runs, `<prefix>-runs.csv`, printed where it is asked for.
+        files: more tables that are only written, by the ending of their file.
+        pictures: draws, given (runs, ending of the names).
+        order: of the runs.
     """
 
     prefix: str
     title: str
     headline: str
     compared: Iterable[str]
-    tables: dict[str, tuple[list[str], Callable[[list[Record]], Table]]]
-    figures: Callable[[list[Record], Path, str], dict[Path, str]]
+    shown: Make
+    single: Make
+    pictures: Callable[[list[Record], str], Pictures]
+    further: Sequence[Make] = ()
+    files: Sequence[tuple[str, Make]] = ()
+    order: Callable[[Record], tuple] | None = None
 
 
-def write_report(layout: Layout, folders: Sequence[Path] | Path, order: Callable[[Record], tuple] | None = None) -> str:
-    """Writes a page, CSV tables and figures into `report/` below the folder and returns the text to print.
+def write_report(layout: Layout, folders: Sequence[Path] | Path, options: Options, expected: int | None = None) -> str:
+    """Writes a page, CSV tables and pictures into `report/` below the folder and returns the text to print.
 
     Raises:
         UserError: no such runs there, or a folder that cannot be written to.
     """
-    with gathered(folders, layout.prefix) as (records, out):
-        head = [progress(records) + ".", *failures(records)]
-        done = [record for record in records if record.done]
-        return _write(layout, out, head, sorted(done, key=order) if order else done)
+    with open_page(folders, layout.prefix, layout.title, layout.headline, options, expected=expected) as page:
+        done = [record for record in page.records if record.done]
+        done = sorted(done, key=layout.order) if layout.order else done
+        groups = grouped(done, lambda record: setting(record.config, layout.compared))
+        endings = slugs(runs[0].config for runs in groups.values())
+        for runs, ending in zip(groups.values(), endings, strict=True):
+            _section(layout, page, runs, ending)
+        files = [("", layout.shown), ("-runs", layout.single), *layout.files]
+        for ending, make in files:
+            page.csv(f"{layout.prefix}{ending}.csv", _joined(make, groups.values()))
+        return page.finish()
 
 
-def _write(layout: Layout, out: Path, head: list[str], done: list[Record]) -> str:
-    text, page = [layout.title, *head], [f"# {layout.headline}"]
-    page += [part for line in head for part in ("", line)]
-    rows: dict[str, list[list]] = {ending: [] for ending in layout.tables}
-    settings = grouped(done, lambda record: setting(record.config, layout.compared))
-    endings = slugs(runs[0].config for runs in settings.values())
-    for runs, ending in zip(settings.values(), endings, strict=True):
-        name = describe(runs[0].config)
-        tables = {kind: make(runs) for kind, (_, make) in layout.tables.items()}
-        text += ["", name, "", tables[""].text()]
-        page += ["", f"## {name}", "", tables[""].markdown()]
-        for kind, table in tables.items():
-            rows[kind] += [[name, *row] for row in table.rows]
-        for path, caption in layout.figures(runs, out, ending).items():
-            page += ["", f"![{path.stem}]({path.name})", "", caption]
-    atomic_write(out / f"{layout.prefix}.md", ("\n".join(page) + "\n").encode())
-    for kind, (columns, _) in layout.tables.items():
-        table = Table(["setting", *columns], rows[kind])
-        atomic_write(out / f"{layout.prefix}{kind}.csv", table.csv().encode())
-    return "\n".join([*text, "", f"Tables and figures: {out}"])
+def _section(layout: Layout, page: Page, runs: list[Record], ending: str) -> None:
+    page.section(describe(runs[0].config), runs)
+    page.table(layout.shown, runs)
+    for make in layout.further:
+        page.table(make, runs)
+    if page.options.runs:
+        page.table(layout.single, runs)
+    page.pictures(ending, lambda: layout.pictures(runs, ending))
+
+
+def _joined(make: Make, groups: Iterable[list[Record]]) -> Table:
+    """The tables of all settings as one, each row led by its setting."""
+    made = [(describe(runs[0].config), make(runs)) for runs in groups]
+    columns = made[0][1].columns if made else make([]).columns
+    return Table(["setting", *columns], [[name, *row] for name, table in made for row in table.rows])

@@ -43,10 +43,14 @@ class Record:
         """The arrays that the run saved, empty when it saved none."""
         return self.folder.load_arrays() or {}
 
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of the log, none without one."""
+        return self.folder.metrics() if (self.folder.path / "metrics.jsonl").exists() else []
+
     def curve(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Returns (step, value) of the rows of the log that hold `name`, each (rows,); empty without a log."""
-        path = self.folder.path / "metrics.jsonl"
-        rows = [row for row in self.folder.metrics() if name in row] if path.exists() else []
+        rows = [row for row in self.rows if name in row]
         return np.array([row["step"] for row in rows]), np.array([row[name] for row in rows], dtype=np.float64)
 
 
@@ -81,16 +85,17 @@ def collect(folders: Iterable[Path], prefix: str) -> list[Record]:
     for folder in folders:
         for name, path in experiments(folder).items():
             if name.startswith(prefix):
-                records += [_record(name, run) for run in run_folders(path.resolve().parent, name)]
+                records += [record_of(run) for run in run_folders(path.resolve().parent, name)]
     if not records:
         raise UserError(f"{', '.join(map(str, folders))}: holds no runs of an experiment named {prefix}*")
     return records
 
 
-def _record(experiment: str, folder: RunFolder) -> Record:
+def record_of(folder: RunFolder) -> Record:
+    """Returns what is known of a run."""
     status = folder.status()
     result = folder.result() if status.state == "done" else None
-    return Record(experiment, status.state, status.message, folder.config, result or {}, folder)
+    return Record(folder.run.experiment, status.state, status.message, folder.config, result or {}, folder)
 
 
 @contextmanager

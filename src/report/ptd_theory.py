@@ -22,7 +22,7 @@ from src.linalg.legs_transfer import last_spike, pole_frequencies
 from src.linalg.transfer import System, diag_system, dplr_system, impulse_response
 from src.report import ptd_theory_data as data
 from src.report import style
-from src.report.tables import Table
+from src.tables import Table
 from src.tracking.files import atomic_write
 
 NAME = "theory-ptd"

@@ -13,7 +13,7 @@ from src.linalg.ptd.named import DATA
 from src.linalg.ptd.spec import Spec
 from src.linalg.transfer import System, diag_system, dplr_system, ptd_system, transfer_function
 from src.linalg.worst_output import legs_state, perturbed_state, worst_distance
-from src.report.tables import Table
+from src.tables import Table
 
 ZOOM_ORDERS = (16, 64, 256, 1024)  # of the last spike in closed form, no perturbation needed
 GAP_ORDERS = (4, 8, 16, 32, 64, 128)

@@ -3,29 +3,36 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from src.report import robustness_figures
 from src.report.by_setting import Layout, write_report
 from src.report.collect import Record
-from src.report.robustness_figures import figures
-from src.report.seeds import grouped, mean_of
+from src.report.compare import against_best
+from src.report.options import DEFAULT, Options
+from src.report.settings import grouped, mean, result
 from src.tables import Table
 
 PREFIX = "robustness"
 COMPARED = ("model", "seed", "perturbation", "perturbation_hash", "perturbation_size")
 MEASURES = ("val_accuracy", "test_accuracy", "noisy_accuracy")
 NOTE = (
-    "Mean over seeds with the 95 % interval of the mean. `noisy`: a Fourier mode at S4D's last spike, at the input of every SSM "
-    "layer, at test time only."
+    "Accuracies in percent: mean over seeds ± 95 % interval (Student); * is the best. noisy_accuracy: a Fourier mode at S4D's last spike, "
+    "at the input of every SSM layer, at test time only; lost: test_accuracy - noisy_accuracy, run by run."
 )
 
 
-def report(folders: Sequence[Path] | Path) -> str:
-    """Writes robustness.md, robustness.csv, robustness-probes.csv and figures; see `write_report`."""
-    return write_report(LAYOUT, folders, _order)
+def report(
+    folders: Sequence[Path] | Path,
+    options: Options = DEFAULT,
+    *,
+    expected: int | None = None,
+) -> str:
+    """Writes robustness.md, CSV files and pictures; see `write_report`."""
+    return write_report(LAYOUT, folders, options, expected)
 
 
 _MODELS = ("s4d", "s4-ptd", "s4", "s5", "s5-ptd")
-_COLUMNS = ["model", "E", "seeds", "val", "clean", "noisy", "lost to noise"]
-_PROBE_COLUMNS = ["model", "E", "seed", "group", "kind", "omega", "level", "accuracy", "loss"]
+_COLUMNS = ["model", "perturbation", "seeds", *MEASURES, "lost"]
+_PROBE_COLUMNS = ["model", "perturbation", "seed", "group", "kind", "omega", "level", "accuracy", "loss"]
 
 
 def _order(record: Record) -> tuple:
@@ -45,12 +52,39 @@ def _by_variant(runs: list[Record]) -> dict[tuple[str, str], list[Record]]:
 
 
 def accuracies(runs: list[Record]) -> Table:
-    """One row a model: accuracies after the last epoch, and how much the noise costs."""
-    table = Table(_COLUMNS, notes=[NOTE])
-    for (model, E), own in _by_variant(runs).items():
-        means = [str(mean_of(run.result[name] for run in own)) for name in MEASURES]
-        lost = mean_of(run.result["test_accuracy"] - run.result["noisy_accuracy"] for run in own)
-        table.rows.append([model, E, len(own), *means, str(lost)])
+    """One row a model: accuracies after the last epoch, and how much the noise costs; what stands best under noise first."""
+    senses = dict.fromkeys(MEASURES, "max") | {"lost": "min"}
+    table = Table(_COLUMNS, notes=[NOTE], best=senses)
+    for (model, E), own in _ranked(runs).items():
+        means = [mean(own, result(name, 100)) for name in MEASURES]
+        table.rows.append([model, E, len(own), *means, mean(own, _lost)])
+    return table
+
+
+def _ranked(runs: list[Record]) -> dict[tuple[str, str], list[Record]]:
+    groups = _by_variant(runs)
+    return dict(sorted(groups.items(), key=lambda item: -mean(item[1], result("noisy_accuracy")).value))
+
+
+def _lost(run: Record) -> float:
+    return 100 * (run.result["test_accuracy"] - run.result["noisy_accuracy"])
+
+
+def differences(runs: list[Record]) -> Table:
+    """How far the model that stands best under noise is ahead of each other one, paired over seeds."""
+    groups = {f"{model} {E}" if E != "-" else model: own for (model, E), own in _ranked(runs).items()}
+    table = against_best(groups, result("noisy_accuracy", 100), lambda r: r.config["seed"]) if groups else Table([])
+    table.title = "noisy_accuracy, paired"
+    return table
+
+
+def single(runs: list[Record]) -> Table:
+    """One row a run."""
+    table = Table([*_COLUMNS[:2], "seed", *MEASURES, "lost", "folder"], title="Single runs", grouped=2)
+    for names, own in _ranked(runs).items():
+        for run in own:
+            figures = [*(100 * run.result[name] for name in MEASURES), _lost(run)]
+            table.rows.append([*names, run.config["seed"], *(round(x, 2) for x in figures), run.key])
     return table
 
 
@@ -69,6 +103,10 @@ LAYOUT = Layout(
     title="Robustness experiment",
     headline="Robustness: S4D against S4-PTD",
     compared=COMPARED,
-    tables={"": (_COLUMNS, accuracies), "-probes": (_PROBE_COLUMNS, probes)},
-    figures=lambda runs, out, ending: figures(_by_variant(runs), out, ending),
+    shown=accuracies,
+    further=[differences],
+    single=single,
+    files=[("-probes", probes)],
+    pictures=lambda runs, ending: robustness_figures.pictures(_by_variant(runs), ending),
+    order=_order,
 )

@@ -3,17 +3,20 @@
 P1 = arXiv 2310.01698. The frequency picture is the paper's claim in one view: S4D fails at its spikes and nowhere else.
 """
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from src.linalg.legs_transfer import g_diag_from_dplr, g_dplr, pole_frequencies
 from src.report import style
 from src.report.collect import Record
-from src.report.seeds import Mean, mean_of
+from src.report.page import Pictures
+from src.report.statistics import Estimate, t_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 Variants = dict[tuple[str, str], list[Record]]
 COLORS = {
@@ -41,20 +44,15 @@ CAPTIONS = {
 }
 
 
-def figures(variants: Variants, folder: Path, suffix: str) -> dict[Path, str]:
-    """Writes the figures of one setting; returns their paths with captions. What was not probed has no figure."""
-    written = {}
-    with style.style():
-        for draw in (training, frequency, others):
-            figure = draw(variants)
-            if figure is not None:
-                path = folder / f"robustness-{draw.__name__}{suffix}.png"
-                style.save(figure, path)
-                written[path] = CAPTIONS[draw.__name__]
-    return written
+def pictures(variants: Variants, ending: str) -> Pictures:
+    """Draws the pictures of one setting. What was not probed has no picture."""
+    for draw in (training, frequency, others):
+        figure = draw(variants)
+        if figure is not None:
+            yield f"robustness-{draw.__name__}{ending}", figure, CAPTIONS[draw.__name__]
 
 
-def training(variants: Variants) -> Figure:
+def training(variants: Variants) -> "Figure":
     """Accuracy over epochs, clean and noisy, and against the amplitude at the last spike."""
     probed = [levels for runs in variants.values() if (levels := _sweep(runs, "amplitude"))]
     figure, (line,) = style.panels(1, 2 if probed else 1, 2.9, sharey=True)
@@ -66,16 +64,16 @@ def training(variants: Variants) -> Figure:
         if probed:
             _levels(line[1], _sweep(runs, "amplitude"), name[0])
     line[0].set(xlabel="epoch", ylabel="test accuracy")
-    line[0].xaxis.set_major_locator(plt.MaxNLocator(integer=True))
+    style.whole_numbers(line[0])
     if probed:
         line[1].set_xscale("log")
         line[1].set(xlabel="amplitude of the mode at the last spike")
-    keys = [*_keys(variants), _key(style.BOUND, "clean"), _key(style.BOUND, "with noise", (0, (3, 1.5)))]
+    keys = [*_keys(variants), style.key(style.BOUND, "clean"), style.key(style.BOUND, "with noise", (0, (3, 1.5)))]
     style.legend_above(figure, keys)
     return figure
 
 
-def frequency(variants: Variants) -> Figure | None:
+def frequency(variants: Variants) -> "Figure | None":
     """Accuracy against omega, a panel for each amplitude, |G_Diag| behind."""
     amplitudes = sorted({p["level"] for runs in variants.values() for p in _probes(runs[0], "frequency")})
     if not amplitudes:
@@ -90,11 +88,13 @@ def frequency(variants: Variants) -> Figure | None:
         axis.set(xlabel=r"frequency $\omega$ of the noise", title=f"amplitude {amplitude:g}")
         _spectrum(axis, n, axis is line[-1])
     line[0].set_ylabel("test accuracy")
-    style.legend_above(figure, [*_keys(variants), _key("#999999", r"$|G_{\mathrm{Diag}}(i\omega)|$ of S4D, $C=e_0$")])
+    style.legend_above(
+        figure, [*_keys(variants), style.key("#999999", r"$|G_{\mathrm{Diag}}(i\omega)|$ of S4D, $C=e_0$")]
+    )
     return figure
 
 
-def _spectrum(axis: plt.Axes, n: int, labelled: bool) -> None:
+def _spectrum(axis: "Axes", n: int, labelled: bool) -> None:
     """|G_Diag| on an axis of its own behind the curves."""
     low, high = axis.get_xlim()
     near = (pole_frequencies(n)[:, None] + np.sinh(np.linspace(-3, 3, 41))).ravel()
@@ -114,7 +114,7 @@ def _spectrum(axis: plt.Axes, n: int, labelled: bool) -> None:
     axis.set_xlim(low, high)
 
 
-def others(variants: Variants) -> Figure | None:
+def others(variants: Variants) -> "Figure | None":
     """Accuracy under white noise, masks and corruptions."""
     shown = [group for group in OTHERS if any(_probes(runs[0], group) for runs in variants.values())]
     if not shown:
@@ -126,71 +126,68 @@ def others(variants: Variants) -> Figure | None:
             labels, means = _labelled(runs, group)
             x = np.arange(len(labels)) + shift
             _points(axis, x, means, name[0])
-            clean = mean_of(p["accuracy"] for run in runs for p in _probes(run, "clean"))
-            axis.axhline(clean.mean, color=COLORS[name[0]], linewidth=0.9, linestyle=(0, (1, 2)))
+            clean = t_interval([p["accuracy"] for run in runs for p in _probes(run, "clean")])
+            axis.axhline(clean.value, color=COLORS[name[0]], linewidth=0.9, linestyle=(0, (1, 2)))
             axis.set_xticks(range(len(labels)), labels, rotation=60 if group == "corruption" else 0, fontsize=8)
         axis.set_title(TITLES[group], fontsize=9.5)
     line[0].set_ylabel("test accuracy")
-    style.legend_above(figure, [_key(COLORS[m], NAMES[m], "", MARKERS[m]) for m, _ in variants])
+    style.legend_above(figure, [style.key(COLORS[m], NAMES[m], "", MARKERS[m]) for m, _ in variants])
     return figure
 
 
-def _labelled(runs: list[Record], group: str) -> tuple[list[str], list[Mean]]:
+def _labelled(runs: list[Record], group: str) -> tuple[list[str], list[Estimate]]:
     """The probes of a group in their order: label and mean over seeds."""
     listed = [_probes(run, group) for run in runs]
     corruption = group == "corruption"
     labels = [f"{p['kind']} {p['level']:g}" if corruption else f"{p['level']:g}" for p in listed[0]]
-    return labels, [mean_of(p["accuracy"] for p in same) for same in zip(*listed, strict=True)]
+    return labels, [t_interval([p["accuracy"] for p in same]) for same in zip(*listed, strict=True)]
 
 
 def _probes(run: Record, group: str) -> list[dict]:
     return [probe for probe in run.result["probes"] if probe["group"] == group]
 
 
-def _sweep(runs: list[Record], group: str, by: str = "level", keep=lambda probe: True) -> dict[float, Mean]:
+def _sweep(runs: list[Record], group: str, by: str = "level", keep=lambda probe: True) -> dict[float, Estimate]:
     """Mean accuracy over seeds for each value of `by`."""
     values: dict[float, list[float]] = {}
     for run in runs:
         for probe in _probes(run, group):
             if keep(probe):
                 values.setdefault(probe[by], []).append(probe["accuracy"])
-    return {x: mean_of(values[x]) for x in sorted(values)}
+    return {x: t_interval(values[x]) for x in sorted(values)}
 
 
-def _levels(axis: plt.Axes, points: dict[float, Mean], model: str) -> None:
+def _levels(axis: "Axes", points: dict[float, Estimate], model: str) -> None:
     if points:
-        axis.plot(list(points), [p.mean for p in points.values()], color=COLORS[model], linewidth=1.3)
+        axis.plot(list(points), [p.value for p in points.values()], color=COLORS[model], linewidth=1.3)
         _points(axis, list(points), list(points.values()), model)
 
 
-def _points(axis: plt.Axes, x, means: list[Mean], model: str) -> None:
+def _points(axis: "Axes", x, means: list[Estimate], model: str) -> None:
     """Markers, with intervals where there are three seeds or more (two give a width of no use)."""
-    bars = [m.half if m.count > 2 else 0.0 for m in means]
+    bars = [m.half_width if m.n > 2 else 0.0 for m in means]
     options = {"color": COLORS[model], "marker": MARKERS[model], "markersize": 4, "linestyle": "", "capsize": 2}
-    axis.errorbar(x, [m.mean for m in means], yerr=bars, elinewidth=0.9, **options)
+    axis.errorbar(x, [m.value for m in means], yerr=bars, elinewidth=0.9, **options)
 
 
 def _epochs(run: Record, measure: str) -> np.ndarray:
     return run.curve(measure)[1]
 
 
-def _seeds(axis: plt.Axes, x: np.ndarray, curves: list[np.ndarray], color: str, dash) -> None:
+def _seeds(axis: "Axes", x: np.ndarray, curves: list[np.ndarray], color: str, dash) -> None:
     """The mean over seeds; a band with three seeds or more, else each seed faint."""
     table = np.stack([curve[: len(x)] for curve in curves])
     axis.plot(x, table.mean(0), color=color, linestyle=dash, linewidth=1.8)
     if len(table) > 2:
-        half = [mean_of(column).half for column in table.T]
+        half = [t_interval(column).half_width for column in table.T]
         axis.fill_between(x, table.mean(0) - half, table.mean(0) + half, color=color, alpha=0.15, linewidth=0)
     elif len(table) == 2:
         axis.plot(x, table.T, color=color, linestyle=dash, linewidth=0.7, alpha=0.5)
 
 
-def _keys(variants: Variants) -> list[Line2D]:
+def _keys(variants: Variants) -> list["Line2D"]:
     several = len({model for model, _ in variants}) < len(variants)
     return [
-        _key(COLORS[model], NAMES[model] + (f" ({E})" if several else ""), "-", MARKERS[model]) for model, E in variants
+        style.key(COLORS[model], NAMES[model] + (f" ({E})" if several else ""), "-", MARKERS[model])
+        for model, E in variants
     ]
-
-
-def _key(color: str, label: str, linestyle="-", marker: str | None = None) -> Line2D:
-    return Line2D([], [], color=color, label=label, linestyle=linestyle, marker=marker, markersize=4.5)

@@ -1,26 +1,25 @@
-"""The report of the selectivity experiments (P2 = arXiv 2410.14067, Section 5): accuracies by seed, Table 3, curves of training.
+"""The report of the selectivity experiments (P2 = arXiv 2410.14067, Section 5 and Table 3): accuracies, what is selective, time to learn.
 
-Runs share a table only where everything but field, selectivity and seed is equal; each such variant has tables of its own.
+Runs share a table only where everything but field, selectivity and seed is equal; each such variant has a section of its own.
 """
 
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from typing import NamedTuple
 
 from src.config import canonical_json
 from src.errors import UserError
-from src.report import style
-from src.report.collect import Record, failures, gathered, progress
+from src.report import selectivity_tables as tables
+from src.report.collect import Record
+from src.report.options import DEFAULT, Options
+from src.report.page import Page, Pictures, open_page
+from src.report.selectivity_learning import delays_of, time_to_learn
+from src.report.settings import flat, grouped
 from src.report.summary import summary
 from src.tables import Table
-from src.tracking.files import atomic_write
 
 PREFIX = "selectivity"
-SWITCHES = ("B_is_selective", "C_is_selective", "dt_is_selective")
 TASKS = {"delay": "copy", "induction_head": "induction head"}
 
 
@@ -39,184 +38,112 @@ class Variant(NamedTuple):
             raise UserError(
                 f"{record.folder.path}: its config has no dataset, train and model, so it is no selectivity run"
             )
-        model = {key: value for key, value in c["model"].items() if key not in ("ssm_type", "D_init", *SWITCHES)}
-        data, train = c["dataset"], c["train"]
-        size = f"delay {data['lag']}" if data["name"] == "delay" else f"h = {data['induction_len']}"
-        steps = train["num_epochs"] * (data["epoch_size"] // train["batch_size"])
-        steps = min(steps, train["max_steps"] or steps)
+        left_out = ("ssm_type", "D_init", *tables.SWITCHES)
+        model = {key: value for key, value in c["model"].items() if key not in left_out}
         how = "as published" if c["as_published"] else "default"
-        text = f"{TASKS[data['name']]}, {size}, up to {steps:,} steps of {train['batch_size']} sequences, {how}"
-        return cls(data["name"], text, canonical_json({**c, "model": model, "seed": None}))
+        text = (
+            f"{TASKS[c['dataset']['name']]}, {size_of(record)}, up to {steps_of(record):,} steps "
+            f"of {c['train']['batch_size']} sequences, {how}"
+        )
+        return cls(c["dataset"]["name"], text, canonical_json({**c, "model": model, "seed": None}))
 
 
-def report(folders: Sequence[Path] | Path, *, title_note: str = "", expected: int | None = None) -> str:
-    """Writes summary.csv, table.md and curves as PNG into `report/` below the folder and returns the text to print.
+def size_of(record: Record) -> str:
+    """Returns the size of the task: its delay or its h."""
+    data = record.config["dataset"]
+    return f"delay {data['lag']}" if data["name"] == "delay" else f"h = {data['induction_len']}"
+
+
+def steps_of(record: Record) -> int:
+    """Returns how many steps the run was given."""
+    data, train = record.config["dataset"], record.config["train"]
+    steps = train["num_epochs"] * (data["epoch_size"] // train["batch_size"])
+    return min(steps, train["max_steps"] or steps)
+
+
+def report(
+    folders: Sequence[Path] | Path,
+    options: Options = DEFAULT,
+    *,
+    title_note: str = "",
+    expected: int | None = None,
+) -> str:
+    """Writes selectivity.md, CSV files and pictures into `report/` below the folder and returns the text to print.
 
     Raises:
         UserError: no such runs there, a damaged run folder, or a folder that cannot be written to.
     """
-    with gathered(folders, PREFIX) as (records, out):
-        head = [line for line in (title_note, f"{progress(records, expected)}.", *failures(records)) if line]
-        text, page = ["Selectivity experiments", *head], ["# Selectivity: real against complex Mamba", "", *head]
-        variants: dict[Variant, list[Record]] = {}
-        for record in records:
-            variants.setdefault(Variant.of(record), []).append(record)
-        for number, (variant, runs) in enumerate(sorted(variants.items())):
-            name = f"curves-{variant.task}{f'-{number}' if len(variants) > 1 else ''}.png"
-            _section(
-                variant.text + difference(variant, variants), [run for run in runs if run.done], out / name, text, page
-            )
-        atomic_write(out / "selectivity.csv", summary(records).csv().encode())
-        atomic_write(out / "selectivity.md", ("\n".join(page) + "\n").encode())
-    return "\n".join([*text, "", f"Tables and figures: {out}"])
+    headline = "Selectivity: real against complex Mamba"
+    with open_page(folders, PREFIX, "Selectivity experiments", headline, options, expected=expected) as page:
+        if title_note:
+            page.note(title_note)
+        variants = grouped(page.records, Variant.of)
+        titles = {variant: variant.text + difference(variant, variants) for variant in sorted(variants)}
+        for number, (variant, title) in enumerate(titles.items()):
+            ending = f"{variant.task}{f'-{number}' if len(variants) > 1 else ''}"
+            _section(page, title, variants[variant], ending)
+        _learning(page)
+        _files(page, {title: variants[variant] for variant, title in titles.items()})
+        return page.finish()
 
 
 def difference(variant: Variant, variants: Iterable[Variant]) -> str:
     """Returns the keys that tell a variant from others of the same title, such as ", model.embedding_std=0.02"; else nothing."""
-    alike = [_flat(json.loads(other.config)) for other in variants if other.text == variant.text]
-    own = _flat(json.loads(variant.config))
+    alike = [flat(json.loads(other.config)) for other in variants if other.text == variant.text]
+    own = flat(json.loads(variant.config))
     return "".join(f", {key}={value}" for key, value in own.items() if any(other.get(key) != value for other in alike))
 
 
-def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
-
-
-def _section(title: str, done: list[Record], picture: Path, text: list[str], page: list[str]) -> None:
-    """Adds a variant's tables to `text` and `page` and draws its curves."""
-    text += ["", f"== {title} =="]
-    page += ["", f"## {title[0].upper()}{title[1:]}"]
+def _section(page: Page, title: str, runs: list[Record], ending: str) -> None:
+    """Adds a variant's tables and curves; runs that are not finished count in what is read off their logs."""
+    page.section(title, runs)
+    done = [run for run in runs if run.done]
     if not done:
-        text.append("no run is done yet")
-        return
-    for table in (ranges(done), seeds(done), *lengths(done)):
-        text += ["", table.text()]
-        page += ["", table.markdown()]
-    with style.style():
-        style.save(curves(done), picture)
-    page += ["", f"![Held-out accuracy over training]({picture.name})"]
+        page.note("no run is done yet")
+    for make in (tables.accuracies, tables.interactions, tables.lengths):
+        page.table(make, done)
+    page.table(tables.milestones, runs)
+    if page.options.runs:
+        page.table(tables.single, done)
+    page.pictures(ending, lambda: _curves(runs, ending))
 
 
-def selective(record: Record) -> str:
-    """Which of B, C and dt depend on the input."""
-    names = [name.removesuffix("_is_selective") for name in SWITCHES if record.config["model"][name]]
-    return ", ".join(names) or "none"
+def _curves(runs: list[Record], ending: str) -> Pictures:
+    from src.report.selectivity_figures import curves  # only where something is drawn
 
-
-def ranges(records: Sequence[Record]) -> Table:
-    """P2's Table 3: one row a combination of selective parts, the lowest and highest test accuracy over seeds for each field."""
-    kinds = sorted({record.config["model"]["ssm_type"] for record in records}, reverse=True)
-    rows = []
-    for combination in sorted({_switches(record) for record in records}, reverse=True):
-        row: list[Any] = ["yes" if on else "-" for on in combination]
-        for kind in kinds:
-            own = [r for r in records if _switches(r) == combination and r.config["model"]["ssm_type"] == kind]
-            row += [_range([100 * r.result["test/accuracy"] for r in own]), len(own)]
-        rows.append(row)
-    columns = [
-        "B selective",
-        "C selective",
-        "dt selective",
-        *[name for kind in kinds for name in (f"{kind} %", "seeds")],
-    ]
-    chance = 100 * records[0].result["chance"]
-    note = f"Token accuracy on {records[0].config['test_size']:,} held-out examples, lowest to highest seed; chance is {chance:.2f} %."
-    return Table(columns, rows, "Test accuracy by what is selective", [note])
-
-
-def _switches(record: Record) -> tuple[bool, ...]:
-    return tuple(record.config["model"][name] for name in SWITCHES)
-
-
-def _range(values: Sequence[float]) -> str:
-    if not values:
-        return "-"
-    low, high = min(values), max(values)
-    return f"{low:.2f}" if len(values) == 1 else f"{low:.2f} - {high:.2f}"
-
-
-def seeds(records: Sequence[Record]) -> Table:
-    """One row a run."""
-    rows = []
-    for record in sorted(
-        records, key=lambda r: (_switches(r), r.config["model"]["ssm_type"], r.config["seed"]), reverse=True
-    ):
-        result = record.result
-        accuracies = [
-            100 * result[f"test/{name}"]
-            for name in ("accuracy", "sequence_accuracy", "first_token_accuracy", "last_token_accuracy")
-        ]
-        best = 100 * result["test_at_best_val/accuracy"]
-        model = record.config["model"]["ssm_type"]
-        rows.append(
-            [
-                model,
-                selective(record),
-                record.config["seed"],
-                *accuracies,
-                best,
-                result["steps"],
-                result["trainable_parameters"],
-            ]
+    figure = curves(runs)
+    if figure is not None:
+        text = (
+            "Held-out token accuracy over training; a thin line is a seed, dotted lines are the paper's final numbers."
         )
-    columns = [
-        "model",
-        "selective",
-        "seed",
-        "token %",
-        "sequence %",
-        "first %",
-        "last %",
-        "token % at best val",
-        "steps",
-        "parameters",
-    ]
-    return Table(columns, rows, "Each run, at its last step", grouped=2)
+        yield f"curves-{ending}", figure, text
 
 
-def lengths(records: Sequence[Record]) -> list[Table]:
-    """Token accuracy at other input lengths, where they were tested."""
-    tested = [record for record in records if record.result.get("extrapolation")]
-    if not tested:
-        return []
-    sizes = sorted({int(length) for record in tested for length in record.result["extrapolation"]})
-    rows = []
-    for record in tested:
-        found = record.result["extrapolation"]
-        row = [100 * found[str(size)]["accuracy"] if str(size) in found else None for size in sizes]
-        rows.append([record.config["model"]["ssm_type"], selective(record), record.config["seed"], *row])
-    return [Table(["model", "selective", "seed", *map(str, sizes)], rows, "Token accuracy % at other input lengths")]
+def _learning(page: Page) -> None:
+    """How long learning takes against the delay, for runs that differ in the delay alone."""
+    groups = delays_of(page.records)
+    for number, runs in enumerate(groups):
+        page.section("time to learn copy", runs)
+        page.table(time_to_learn, runs)
+        page.pictures(f"learning-{number}", lambda runs=runs, number=number: _survival(runs, number))
 
 
-def curves(records: Sequence[Record]) -> Figure:
-    """Held-out token accuracy over training; one panel a combination of selective parts, one line a run."""
-    combinations = sorted({_switches(record) for record in records}, reverse=True)
-    columns = min(4, len(combinations))
-    figure, grid = style.panels(-(-len(combinations) // columns), columns, 2.2, sharex=True, sharey=True)
-    axes = [axis for line in grid for axis in line]
-    for axis, combination in zip(axes, combinations, strict=False):
-        for record in (record for record in records if _switches(record) == combination):
-            step, accuracy = record.curve("val/accuracy")
-            axis.plot(step, 100 * accuracy, color=_color(record), linewidth=1.3)
-            axis.set_title(f"selective: {selective(record)}", loc="left")
-        axis.axhline(100 * records[0].result["chance"], color=style.BOUND, linewidth=0.9, linestyle=":")
-    for axis in axes[len(combinations) :]:
-        axis.set_visible(False)
-    for line in grid:
-        line[0].set_ylabel("token accuracy %")
-    for axis in grid[-1]:
-        axis.set_xlabel("step")
-    kinds = {
-        record.config["model"]["ssm_type"]: _color(record)
-        for record in sorted(records, key=lambda r: r.config["model"]["ssm_type"])
-    }
-    keys = [Line2D([], [], color=color, label=kind) for kind, color in kinds.items()]
-    style.legend_above(figure, [*keys, Line2D([], [], color=style.BOUND, linewidth=0.9, linestyle=":", label="chance")])
-    return figure
+def _survival(runs: list[Record], number: int) -> Pictures:
+    from src.report.selectivity_figures import survival
+
+    text = "Share of seeds that have not reached 90 % token accuracy yet (Kaplan and Meier); a tick ends a run that never did."
+    yield f"time-to-learn{f'-{number}' if number else ''}", survival(runs), text
 
 
-def _color(record: Record) -> str:
-    return style.COMPLEX if record.config["model"]["ssm_type"].endswith("Complex") else style.REAL
+def _files(page: Page, titled: dict[str, list[Record]]) -> None:
+    def joined(make, finished: bool = True) -> Table:
+        made = [(title, make([r for r in runs if r.done or not finished])) for title, runs in titled.items()]
+        made = [(title, table) for title, table in made if table.rows]
+        columns = max((table.columns for _, table in made), key=len, default=[])
+        rows = [[title, *row, *[None] * (len(columns) - len(row))] for title, table in made for row in table.rows]
+        return Table(["variant", *columns], rows)
+
+    page.csv("selectivity.csv", summary(page.records))
+    page.csv("selectivity-means.csv", joined(tables.accuracies))
+    page.csv("selectivity-runs.csv", joined(tables.single))
+    page.csv("selectivity-milestones.csv", joined(tables.milestones, finished=False))

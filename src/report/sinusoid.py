@@ -2,52 +2,60 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from src.linalg.legs_transfer import pole_frequencies
 from src.report import style
-from src.report.collect import Record, failures, gathered, progress
-from src.report.seeds import grouped, mean_of, setting
+from src.report.collect import Record
+from src.report.options import DEFAULT, Options
+from src.report.page import open_page
+from src.report.settings import grouped, mean, result, setting
 from src.tables import Table
-from src.tracking.files import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PREFIX = "sinusoid"
 COMPARED = ("model", "seed", "perturbation", "perturbation_hash")
 COLORS = {"s4d": style.COMPLEX, "s4-ptd": style.REAL, "s4": style.TARGET}
 NAMES = {"s4d": "S4D", "s4-ptd": "S4-PTD", "s4": "S4"}
 MEASURES = ("s_interpolation", "s_extrapolation", "A_interpolation", "A_extrapolation")
-COLUMNS = ["model", "seeds", *(name.replace("_", ", ") for name in MEASURES), "worst A", "at s"]
+COLUMNS = ["model", "seeds", *MEASURES, "worst_A", "worst_A_at"]
+RUN_COLUMNS = ["model", "seed", *MEASURES, "worst_A", "worst_A_at", "folder"]
+NOTE = "Root mean squared errors: mean over seeds ± 95 % interval (Student), * is the least; worst_A: furthest from the true 1 outside."
 
 
-def report(folders: Sequence[Path] | Path) -> str:
-    """Writes sinusoid.md, sinusoid.csv and a figure for each setting into `report/` below the folder; returns the text to print.
+def report(
+    folders: Sequence[Path] | Path,
+    options: Options = DEFAULT,
+    *,
+    expected: int | None = None,
+) -> str:
+    """Writes sinusoid.md, CSV files and a picture for each setting into `report/` below the folder; returns the text to print.
 
     Raises:
         UserError: no such runs there, or a folder that cannot be written to.
     """
-    with gathered(folders, PREFIX) as (records, out):
-        text = ["Sinusoid regression", progress(records) + ".", *failures(records)]
-        return _write(out, text, [record for record in records if record.done])
-
-
-def _write(out: Path, text: list[str], done: list[Record]) -> str:
-    page, rows = ["# Sinusoid regression", *[part for line in text[1:] for part in ("", line)]], []
-    settings = grouped(done, lambda record: setting(record.config, COMPARED))
-    for number, runs in enumerate(settings.values(), 1):
-        c, table = runs[0].config, errors(runs)
-        name = f"n = {c['n']}, trained on s in [{c['s_min']:g}, {c['s_max']:g}], {c['steps']:,} steps"
-        path = out / (f"sinusoid-{number}.png" if len(settings) > 1 else "sinusoid.png")
-        with style.style():
-            style.save(figure(runs), path)
-        text += ["", name, "", table.text()]
-        page += ["", f"## {name}", "", table.markdown(), "", f"![{path.stem}]({path.name})"]
-        rows += [[name, *row] for row in table.rows]
-    atomic_write(out / "sinusoid.md", ("\n".join(page) + "\n").encode())
-    atomic_write(out / "sinusoid.csv", Table(["setting", *COLUMNS], rows).csv().encode())
-    return "\n".join([*text, "", f"Tables and figures: {out}"])
+    title = "Sinusoid regression"
+    with open_page(folders, PREFIX, title, title, options, expected=expected) as page:
+        means, singles = [], []
+        done = [record for record in page.records if record.done]
+        settings = grouped(done, lambda record: setting(record.config, COMPARED))
+        for number, runs in enumerate(settings.values(), 1):
+            c = runs[0].config
+            name = f"n = {c['n']}, trained on s in [{c['s_min']:g}, {c['s_max']:g}], {c['steps']:,} steps"
+            page.section(name, runs)
+            means += [[name, *row] for row in page.table(errors, runs).rows]
+            if options.runs:
+                page.table(single, runs)
+            singles += [[name, *row] for row in single(runs).rows]
+            picture = f"sinusoid-{number}" if len(settings) > 1 else "sinusoid"
+            page.pictures(picture, lambda picture=picture, runs=runs: [(picture, figure(runs), "")])
+        page.csv("sinusoid.csv", Table(["setting", *COLUMNS], means))
+        page.csv("sinusoid-runs.csv", Table(["setting", *RUN_COLUMNS], singles))
+        return page.finish()
 
 
 def _by_model(runs: list[Record]) -> dict[str, list[Record]]:
@@ -57,20 +65,26 @@ def _by_model(runs: list[Record]) -> dict[str, list[Record]]:
 
 def errors(runs: list[Record]) -> Table:
     """Root mean squared errors of s and A inside and outside the trained range, and the answer A (true: 1) that is furthest off."""
-    table = Table(
-        COLUMNS,
-        notes=[
-            "Root mean squared errors, mean over seeds with 95 % interval; worst A: furthest from the true 1 outside."
-        ],
-    )
-    for model, own in _by_model(runs).items():
+    table = Table(COLUMNS, notes=[NOTE], best=dict.fromkeys(MEASURES, "min"))
+    groups = sorted(_by_model(runs).items(), key=lambda item: mean(item[1], result("A_extrapolation")).value)
+    for model, own in groups:
         worst = max(own, key=lambda run: abs(run.result["worst_A"] - 1))
-        means = [str(mean_of(run.result[name] for run in own)) for name in MEASURES]
+        means = [mean(own, result(name)) for name in MEASURES]
         table.rows.append([NAMES[model], len(own), *means, worst.result["worst_A"], worst.result["worst_A_at"]])
     return table
 
 
-def figure(runs: list[Record]) -> Figure:
+def single(runs: list[Record]) -> Table:
+    """One row a run."""
+    table = Table(RUN_COLUMNS, title="Single runs", grouped=1)
+    for model, own in _by_model(runs).items():
+        for run in own:
+            figures = [run.result[name] for name in (*MEASURES, "worst_A", "worst_A_at")]
+            table.rows.append([NAMES[model], run.config["seed"], *figures, run.key])
+    return table
+
+
+def figure(runs: list[Record]) -> "Figure":
     """Predicted frequency and amplitude against the true frequency; every seed is a line."""
     drawn, (line,) = style.panels(1, 2, 3.0)
     c = runs[0].config
@@ -95,18 +109,9 @@ def figure(runs: list[Record]) -> Figure:
     line[1].set_ylim(bottom=min(0.0, 1.1 * values.min()))
     line[0].set_ylabel("predicted frequency")
     line[1].set_ylabel("predicted amplitude (true: 1)")
-    keys = [Line2D([], [], color=COLORS[model], label=NAMES[model]) for model in _by_model(runs)]
-    keys += [Line2D([], [], color=style.BOUND, linewidth=0.8, linestyle=(0, (4, 2)), label="truth")]
-    keys += [
-        Line2D(
-            [],
-            [],
-            color=style.COMPLEX,
-            linewidth=0.8,
-            linestyle=(0, (1, 2)),
-            label="spikes of S4D (grey: trained range)",
-        )
-    ]
+    keys = [style.key(COLORS[model], NAMES[model]) for model in _by_model(runs)]
+    keys.append(style.key(style.BOUND, "truth", (0, (4, 2)), linewidth=0.8))
+    keys.append(style.key(style.COMPLEX, "spikes of S4D (grey: trained range)", style.DOTTED, linewidth=0.8))
     style.legend_above(drawn, keys)
     return drawn
 

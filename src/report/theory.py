@@ -1,21 +1,29 @@
 """The report of the theory experiment (P2 = arXiv 2410.14067, Section 4.1): tables, bounds and figures of one or both fields."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from src.report.collect import Record, failures, gathered, progress
-from src.report.tables import Table, summary
-from src.report.theory_figures import figures
+from src.report.collect import Record
+from src.report.options import DEFAULT, Options
+from src.report.page import Page, open_page
+from src.report.settings import grouped
+from src.report.summary import summary
 from src.report.theory_tables import Variant, bounds, errors, only
-from src.tracking.files import atomic_write
+from src.tables import Table
 
 PREFIX = "theory"
 
 
-def report(folders: Sequence[Path] | Path, *, title_note: str = "", expected: int | None = None) -> str:
+def report(
+    folders: Sequence[Path] | Path,
+    options: Options = DEFAULT,
+    *,
+    title_note: str = "",
+    expected: int | None = None,
+) -> str:
     """Writes tables and figures into `report/` below the folder (the common one, of several) and returns the text to print.
 
-    Files: summary.csv (one row a run), table.md, table.csv, bounds.csv, and PNG figures. Works on what is there: an unfinished sweep
+    Files: summary.csv (one row a run), table.md, table.csv, bounds.csv, and figures. Works on what is there: an unfinished sweep
     gives tables of the finished runs and says how many they are.
 
     Args:
@@ -26,48 +34,40 @@ def report(folders: Sequence[Path] | Path, *, title_note: str = "", expected: in
     Raises:
         UserError: no theory runs there, a damaged run folder, or a folder that cannot be written to.
     """
-    with gathered(folders, PREFIX) as (records, out):
-        head = [title_note] if title_note else []
-        head += [progress(records, expected) + ".", *failures(records)]
-        return _write(out, _by_variant(records), head, records)
+    headline = "Theory experiment: real against complex diagonal SSMs"
+    with open_page(folders, PREFIX, "Theory experiment", headline, options, name="table", expected=expected) as page:
+        if title_note:
+            page.note(title_note)
+        variants = grouped(page.records, Variant.of)
+        error_rows, bound_rows = [], []
+        for variant in sorted(variants, key=lambda v: (not v.zero_grad, v)):
+            runs = variants[variant]
+            page.section(str(variant), runs)
+            error_rows += [(variant, field, table) for field, table in _tables(page, runs)]
+            bound_rows.append((variant, None, page.table(bounds, runs)))
+            if any(record.done for record in runs):
+                ending = f"-{variant.slug}" if len(variants) > 1 else ""
+                page.pictures(variant.slug, lambda runs=runs, ending=ending: _pictures(runs, ending))
+        page.csv("summary.csv", summary(page.records))
+        page.csv("table.csv", _joined(error_rows))
+        page.csv("bounds.csv", _joined(bound_rows))
+        return page.finish()
 
 
-def _by_variant(records: Iterable[Record]) -> dict[Variant, list[Record]]:
-    variants: dict[Variant, list[Record]] = {}
-    for record in records:
-        variants.setdefault(Variant.of(record), []).append(record)
-    return dict(sorted(variants.items(), key=lambda item: (not item[0].zero_grad, item[0])))
+def _tables(page: Page, runs: list[Record]) -> list[tuple[str, Table]]:
+    """The errors of each field that has runs."""
+    found = []
+    for field, name in ((False, "real"), (True, "complex")):
+        own = only(runs, complex_option=field)
+        if own:
+            found.append((name, page.table(lambda records, field=field: errors(records, field), own)))
+    return found
 
 
-def _write(out: Path, variants: dict[Variant, list[Record]], head: list[str], records: list[Record]) -> str:
-    text = ["Theory experiment", *head]
-    page = ["# Theory experiment: real against complex diagonal SSMs", *[line for part in head for line in ("", part)]]
-    error_rows, bound_rows = [], []
-    for variant, runs in variants.items():
-        tables = [(field, errors(only(runs, complex_option=field), field)) for field in (False, True)]
-        tables = [(field, table) for field, table in tables if table.rows]
-        bound = bounds(runs)
-        text += ["", f"== {variant} =="]
-        page += ["", f"## {str(variant).capitalize()}"]
-        for table in [table for _, table in tables] + [bound] * bool(bound.rows):
-            text += ["", table.text()]
-            page += ["", table.markdown()]
-        error_rows += [(variant, "complex" if field else "real", table) for field, table in tables]
-        bound_rows += [(variant, None, bound)]
-        if any(record.done for record in runs):
-            paths = figures(runs, out, f"-{variant.slug}" if len(variants) > 1 else "")
-            page += [
-                line for path, caption in paths.items() for line in ("", f"![{path.stem}]({path.name})", "", caption)
-            ]
-    files = {
-        "summary.csv": summary(records).csv(),
-        "table.csv": _joined(error_rows).csv(),
-        "bounds.csv": _joined(bound_rows).csv(),
-        "table.md": "\n".join(page) + "\n",
-    }
-    for name, content in files.items():
-        atomic_write(out / name, content.encode())
-    return "\n".join([*text, "", f"Tables and figures: {out}"])
+def _pictures(runs: list[Record], ending: str):
+    from src.report.theory_figures import pictures  # imports what draws: only where something is drawn
+
+    return pictures(runs, ending)
 
 
 def _joined(parts: list[tuple[Variant, str | None, Table]]) -> Table:

@@ -3,8 +3,6 @@
 P2 = arXiv 2410.14067. All runs given to a function are of one variant; a panel is a target, a row of panels a field.
 """
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.collections import LineCollection
@@ -13,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from src.report import style
 from src.report.collect import Record
+from src.report.page import Pictures
 from src.report.theory_tables import TITLES, choice, only, value, values_of
 from src.theory.bounds import theorem2
 
@@ -27,17 +26,12 @@ _BOUND_LINE = {"color": style.BOUND, "linewidth": 1.4, "linestyle": (0, (4, 2))}
 _DASHES = ("-", (0, (4, 2)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))  # lines of equal runs stay visible under each other
 
 
-def figures(records: list[Record], folder: Path, suffix: str = "") -> dict[Path, str]:
-    """Writes the three figures of finished runs into `folder`; returns their paths with captions."""
+def pictures(records: list[Record], ending: str = "") -> Pictures:
+    """Draws the three figures of finished runs."""
     done = [record for record in records if record.done]
     tasks = [task for task in TITLES if only(done, task_name=task)]
-    written = {}
-    with style.style():
-        for draw in (responses, losses, parameters):
-            path = folder / f"{draw.__name__}{suffix}.png"
-            style.save(draw(done, tasks), path)
-            written[path] = CAPTIONS[draw.__name__]
-    return written
+    for draw in (responses, losses, parameters):
+        yield f"{draw.__name__}{ending}", draw(done, tasks), CAPTIONS[draw.__name__]
 
 
 def responses(records: list[Record], tasks: list[str]) -> Figure:

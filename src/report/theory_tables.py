@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from src.config import canonical_json
 from src.errors import UserError
 from src.report.collect import Record
-from src.report.tables import Table
+from src.tables import Table
 from src.theory.bounds import Corollary, corollary1, corollary2, corollary3, theorem2
 from src.theory.targets import TASKS, raw_target
 

@@ -1,157 +1,200 @@
-"""The report of `train.py`: learning curves of a run or of several, and a table of their results beside what is published."""
+"""The report of `train.py`: settings with means over seeds beside what is published, what tells them apart, learning curves."""
 
-import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from src.report import style
-from src.report.collect import Record, failures, gathered, progress
+from src.report.collect import Record, record_of
+from src.report.compare import against_best
+from src.report.options import DEFAULT, Options
+from src.report.page import Pictures, open_page
+from src.report.settings import grouped, mean, own_words, result, setting
 from src.report.summary import summary
 from src.sweep import RunFolder
 from src.tables import Table
-from src.tracking.files import atomic_write
 
 PREFIX = "train-"
 CURVES = "curves.png"
-DASHES = {"train": (0, (2, 1.5)), "val": "-"}
+SEED = "train.seed"
+SPLITS = {"train": style.DASHED, "val": "-"}
+TEST, LAST = result("test@best-val/accuracy", 100), result("test@last/accuracy", 100)
+MEANS = "Accuracies in percent: mean over seeds ± 95 % interval (Student); * is the best. Sorted by test@best-val."
+NOT_WORDS = ("model/layer=", "model=", "model.layer.is_real=", f"{SEED}=")
 
 
-def table(folders: Iterable[RunFolder]) -> Table:
-    """Returns one row a run, test accuracies in percent: with the last weights, and with those that were best in validation."""
-    columns = (
-        "run",
-        "layer",
-        "epochs",
-        "parameters",
-        "val best",
-        "test@last",
-        "test@best-val",
-        "published",
-        "s an epoch",
-    )
-    rows, data = [], []
-    for folder in folders:
-        result = folder.result()
-        if result is not None:
-            rows.append(_row(folder, result))
-            data.append(f"data: {result['data']}")
-    return Table(columns, rows, notes=list(dict.fromkeys(data)))
+def report(
+    folders: Sequence[Path] | Path,
+    options: Options = DEFAULT,
+    *,
+    expected: int | None = None,
+) -> str:
+    """Writes train.md, CSV files and a picture of each experiment into `report/` below the folder; returns the text to print.
+
+    Raises:
+        UserError: no runs of `train.py` there, or a folder that cannot be written to.
+    """
+    with open_page(folders, PREFIX, "Training runs", "Training runs", options, expected=expected) as page:
+        means, singles = [], []
+        for experiment, runs in grouped(page.records, lambda r: r.experiment).items():
+            done = [record for record in runs if record.done]
+            page.section(experiment, runs)
+            means += [[experiment, *row] for row in page.table(table, done).rows]
+            page.table(differences, done)
+            if options.runs:
+                page.table(single, done)
+            singles += [[experiment, *row] for row in single(done).rows]
+            page.pictures(experiment, lambda name=experiment, own=runs: _pictures(name, own))
+        page.csv("train.csv", Table(["experiment", *COLUMNS], means))
+        page.csv("train-runs.csv", Table(["experiment", *RUN_COLUMNS], singles))
+        page.csv("train-summary.csv", summary(page.records))
+        return page.finish()
 
 
-def _row(folder: RunFolder, result: dict[str, Any]) -> list[Any]:
-    reference = folder.config.get("reference") or {}
-    published = reference.get("accuracy")
+# --- settings ---
+
+COLUMNS = ("setting", "seeds", "test@best-val", "test@last", "best/val", "published", "epochs", "parameters", "s/epoch")
+
+
+def settings(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Returns runs by the name of their setting (all of the config but the seed), best first."""
+    groups = list(grouped(records, lambda record: setting(record.config, (SEED,))).values())
+    groups.sort(key=lambda runs: -(m.value if (m := mean(runs, TEST)) else -np.inf))
+    return dict(zip(names(groups), groups, strict=True))
+
+
+def names(groups: Sequence[Sequence[Record]]) -> list[str]:
+    """Returns the layer of each setting, with the words of its command line that not all share where layers are not enough."""
+    layers = [_layer(runs[0].config) for runs in groups]
+    if len(set(layers)) == len(layers):
+        return layers
+    words = own_words([runs[0].folder.run.label or runs[0].key for runs in groups], NOT_WORDS)
+    found = [" ".join([layer, *line]) for layer, line in zip(layers, words, strict=True)]
     return [
-        folder.run.label or folder.run.key,
-        _layer(folder.config),
-        result["epochs"],
-        result["n_parameters"],
-        _percent(result.get("best/val") if folder.config["train"]["monitor"] == "val/accuracy" else None),
-        _percent(result.get("test@last/accuracy")),
-        _percent(result.get("test@best-val/accuracy")),
-        None if published is None else f"{published:.2f}{' (recalled)' if reference.get('recalled') else ''}",
-        None if result.get("epoch_seconds") is None else round(result["epoch_seconds"], 1),
+        f"{name} [{runs[0].key}]" if found.count(name) > 1 else name for name, runs in zip(found, groups, strict=True)
     ]
+
+
+def table(records: Iterable[Record]) -> Table:
+    """Returns one row a setting, accuracies in percent: with the weights that were best in validation, and with the last."""
+    rows, data = [], []
+    for name, runs in settings(records).items():
+        first = runs[0]
+        means = [mean(runs, measure) for measure in (TEST, LAST, _best_val)]
+        epochs = {run.result["epochs"] for run in runs}
+        rows.append(
+            [
+                name,
+                len(runs),
+                *means,
+                _published(first.config),
+                epochs.pop() if len(epochs) == 1 else f"{min(epochs)} to {max(epochs)}",
+                first.result["n_parameters"],
+                _seconds(runs),
+            ]
+        )
+        data.append(f"data: {first.result['data']}")
+    notes = [MEANS, *dict.fromkeys(data)] if rows else []
+    return Table(COLUMNS, rows, notes=notes, best={"test@best-val": "max", "test@last": "max", "best/val": "max"})
+
+
+def differences(records: Iterable[Record]) -> Table:
+    """Returns how far the best setting is ahead of each other one, paired."""
+    return against_best(settings(records), TEST, lambda r: r.config["train"]["seed"], right) if records else Table([])
+
+
+def right(record: Record) -> np.ndarray | None:
+    """Returns which test examples the run had right with the weights that were best in validation, None where it kept that not."""
+    return record.arrays.get("test_right@best-val")
 
 
 def _layer(config: dict[str, Any]) -> str:
     layer = config["model"]["layer"]
-    return f"{layer['_name_']}{', real' if layer.get('is_real') else ''}"
+    return f"{layer['_name_']}{', is_real' if layer.get('is_real') else ''}"
 
 
-def _percent(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:.2f}"
+def _best_val(record: Record) -> float | None:
+    return result("best/val", 100)(record) if record.config["train"]["monitor"] == "val/accuracy" else None
+
+
+def _published(config: dict[str, Any]) -> str | None:
+    reference = config.get("reference") or {}
+    accuracy = reference.get("accuracy")
+    return None if accuracy is None else f"{accuracy:.2f}{' (recalled)' if reference.get('recalled') else ''}"
+
+
+def _seconds(runs: Iterable[Record]) -> float | None:
+    values = [x for run in runs if (x := run.result.get("epoch_seconds")) is not None]
+    return round(float(np.median(values)), 1) if values else None
+
+
+# --- single runs ---
+
+RUN_COLUMNS = ("run", "seed", "test@best-val", "test@last", "best/val", "epochs", "best_epoch", "s/epoch", "folder")
+
+
+def single(records: Iterable[Record]) -> Table:
+    """Returns one row a run."""
+    rows = []
+    for name, runs in settings(records).items():
+        for run in sorted(runs, key=lambda r: r.config["train"]["seed"]):
+            own = run.result
+            accuracies = [None if x is None else round(x, 2) for x in (TEST(run), LAST(run), _best_val(run))]
+            spent = [own["epochs"], own.get("best_epoch"), _seconds([run])]
+            rows.append([name, run.config["train"]["seed"], *accuracies, *spent, run.key])
+    return Table(RUN_COLUMNS, rows, "Single runs", grouped=1)
+
+
+def of_folders(folders: Iterable[RunFolder]) -> Table:
+    """Returns the table of the finished ones of these runs."""
+    return table([record for folder in folders if (record := record_of(folder)).done])
+
+
+# --- pictures ---
 
 
 def draw_curves(folder: RunFolder, published: float | None = None) -> Path:
     """Writes the learning curves of one run, whose log they come from, into its folder; returns the path."""
     path = folder.path / CURVES
     with style.style():
-        style.save(_figure([(folder.run.label or folder.run.key, folder.metrics())], published), path)
+        style.save(_figure({folder.run.label or folder.run.key: [folder.metrics()]}, published), path)
     return path
 
 
-def _figure(runs: Sequence[tuple[str, list[dict[str, Any]]]], published: float | None = None) -> Figure:
-    """Loss and accuracy over epochs; training dashed, validation solid, one colour a run."""
-    figure, axes = style.panels(1, 2, 2.8)
+def _pictures(name: str, records: list[Record]) -> Pictures:
+    """The curves of an experiment's settings, also of runs that are not finished."""
+    begun = settings(record for record in records if record.curve("epoch")[0].size)
+    if not begun:
+        return
+    drawn = dict(list(begun.items())[: len(style.CYCLE)])
+    label = {setting: [run.folder.metrics() for run in runs] for setting, runs in drawn.items()}
+    left = f" The {len(drawn)} best of {len(begun)} settings." if len(begun) > len(drawn) else ""
+    published = {p for runs in drawn.values() if (p := (runs[0].config.get("reference") or {}).get("accuracy"))}
+    caption = f"Thin lines are seeds; dashed: training, solid: validation.{left}"
+    yield name, _figure(label, published.pop() if len(published) == 1 else None), caption
+
+
+def _figure(runs: dict[str, list[list[dict[str, Any]]]], published: float | None = None):
+    """Loss and accuracy over epochs; one colour a setting, a thin line a seed, training dashed, validation solid."""
+    figure, (line,) = style.panels(1, 2, 2.8)
     handles = []
-    for i, (label, rows) in enumerate(runs):
-        colour = style.CYCLE[i % len(style.CYCLE)]
-        handles.append(Line2D([], [], color=colour, label=textwrap.shorten(label, 60)))
-        epochs = [row for row in rows if "epoch" in row]
-        for axis, metric, scale in ((axes[0][0], "loss", 1), (axes[0][1], "accuracy", 100)):
-            for split, dashes in DASHES.items():
-                points = [
-                    (row["epoch"], scale * row[f"{split}/{metric}"]) for row in epochs if f"{split}/{metric}" in row
-                ]
-                x, y = np.array(points).reshape(-1, 2).T
-                axis.plot(x, y, color=colour, linestyle=dashes, marker="o", markersize=3)
-    names = {"train": "training", "val": "validation"}
-    handles += [Line2D([], [], color=style.TARGET, linestyle=DASHES[k], label=name) for k, name in names.items()]
+    for colour, (label, logs) in zip(style.CYCLE, runs.items(), strict=False):
+        handles.append(style.key(colour, label if len(label) < 60 else f"{label[:28]}…{label[-30:]}"))
+        for rows in logs:
+            epochs = [row for row in rows if "epoch" in row]
+            for axis, metric, scale in ((line[0], "loss", 1), (line[1], "accuracy", 100)):
+                for split, dashes in SPLITS.items():
+                    own = [row for row in epochs if f"{split}/{metric}" in row]
+                    y = [scale * row[f"{split}/{metric}"] for row in own]
+                    style.curve(axis, [row["epoch"] for row in own], y, colour, dashes)
+    handles += [style.key(style.TARGET, name, SPLITS[k]) for k, name in (("train", "training"), ("val", "validation"))]
     if published is not None:
-        axes[0][1].axhline(published, color=style.BOUND, linewidth=0.9, linestyle=":")
-        handles.append(
-            Line2D([], [], color=style.BOUND, linestyle=":", label=f"published test accuracy, {published:g} %")
-        )
-    for axis, name in zip(axes[0], ("cross-entropy", "accuracy, %"), strict=True):
-        axis.set_xlabel("epoch")
-        axis.set_ylabel(name)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    style.legend_above(figure, handles, columns=2)
+        line[1].axhline(published, color=style.BOUND, linewidth=0.9, linestyle=":")
+        handles.append(style.key(style.BOUND, f"published test accuracy, {published:g} %", ":", linewidth=0.9))
+    for axis, name in zip(line, ("cross-entropy", "accuracy, %"), strict=True):
+        axis.set(xlabel="epoch", ylabel=name)
+        style.whole_numbers(axis)
+    style.legend_above(figure, handles, columns=2 if max(map(len, runs), default=0) > 20 else None)
     return figure
-
-
-def report(folders: Sequence[Path] | Path) -> str:
-    """Writes table (md, csv), summary.csv and one figure of all runs of each experiment into `report/` below the folder; returns the text.
-
-    Raises:
-        UserError: no runs of `train.py` there, or a folder that cannot be written to.
-    """
-    with gathered(folders, PREFIX) as (records, out):
-        results = table(record.folder for record in records if record.done)
-        head = [f"{progress(records)}.", *failures(records)]
-        page = ["# Training runs", "", *head, "", results.markdown()]
-        for name, path in _figures(records, out).items():
-            page += ["", f"![{name}]({path.name})"]
-        atomic_write(out / "train.md", ("\n".join(page) + "\n").encode())
-        atomic_write(out / "train.csv", results.csv().encode())
-        atomic_write(out / "train-summary.csv", summary(records).csv().encode())
-    return "\n".join(["Training runs", *head, "", results.text(), "", f"Tables and figures: {out}"])
-
-
-def _figures(records: list[Record], out: Path) -> dict[str, Path]:
-    """One figure an experiment that has rows: all its runs together."""
-    written = {}
-    for name in sorted({record.experiment for record in records}):
-        own = [record for record in records if record.experiment == name and record.curve("epoch")[0].size]
-        labels = _labels(own)
-        if own:
-            written[name] = out / f"{name}.png"
-            with style.style():
-                style.save(
-                    _figure([(label, record.folder.metrics()) for label, record in zip(labels, own, strict=True)]),
-                    written[name],
-                )
-    return written
-
-
-def _labels(records: list[Record]) -> list[str]:
-    """Returns the layer of each run, with the words of the command line that not all of them share where layers are not enough."""
-    layers = [_layer(record.config) for record in records]
-    if len(set(layers)) == len(records):
-        return layers
-    words = [(record.folder.run.label or record.key).split() for record in records]
-    shared = set(words[0]).intersection(*words[1:])
-    names = ("model/layer=", "model=", "model.layer.is_real=")
-    own = [[word for word in line if word not in shared and not word.startswith(names)] for line in words]
-    short = [
-        [re.sub(r"^[\w.]+\.(?=\w+=)", "", word) for word in line] for line in own
-    ]  # d_state=64, not model.layer.d_state=64
-    return [" ".join([layer, *line]) for layer, line in zip(layers, short, strict=True)]

@@ -121,7 +121,7 @@ def format_value(value: Any) -> str:
 
 def _with_interval(value: float, low: float, high: float) -> str:
     if math.isnan(low) or math.isnan(high):
-        return f"{value:,.4g}" if abs(value) < 1e4 else format_value(value)
+        return f"{value:.2f}" if 1 <= abs(value) < 1000 else format_value(value)
     width = (high - low) / 2
     if not math.isfinite(width):
         return f"{format_value(value)} [{format_value(low)}, {format_value(high)}]"

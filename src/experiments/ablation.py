@@ -25,6 +25,7 @@ from src.experiments.ptd_options import (
 from src.experiments.ptd_training import ClassifierConfig, build_model, evaluation, load_splits, outcome, run_all, train
 from src.linalg.ptd import Perturbation, Spec, random_perturbation, solve_cached
 from src.report import ablation as report
+from src.report.options import add_report_arguments
 from src.resources import module
 from src.sweep import Control, Run, RunFolder
 from src.sweep.cli import SuggestingParser, add_common_arguments
@@ -153,6 +154,7 @@ def _parser(defaults: dict[str, Any]) -> SuggestingParser:
         help="ours: cond(V) + delta ||E||; published: cond(V)^2 + delta ||E||_F (default: ours)",
     )
     add_common_arguments(parser, project_name="ablation")
+    add_report_arguments(parser)
     return parser
 
 

@@ -34,6 +34,7 @@ from src.errors import UserError
 from src.experiments.classify.data import PlacedSplits
 from src.experiments.ptd_models import PERTURBED, ModelName, StateForm, classifier, ssm_layer
 from src.linalg.ptd import Perturbation
+from src.report.options import Options
 from src.sweep import Control, Interrupted, Run, RunFolder
 from src.sweep.script import run_script
 
@@ -219,9 +220,11 @@ def outcome(model: nn.Module, fitted: FitResult) -> dict[str, Any]:
 
 
 def run_all(
-    runs: list[Run], kind: type[ClassifierConfig], work: str, args: Namespace, report: Callable[[Path], str]
+    runs: list[Run], kind: type[ClassifierConfig], work: str, args: Namespace, report: Callable[[Path, Options], str]
 ) -> int:
     """Hands the runs, whose numbers of steps are those of the first, to a sweep; returns the exit code."""
     config = build(kind, runs[0].config)
     steps = steps_of(config, load_splits(config))
-    return run_script(runs, work, args, steps=lambda run: steps, report=report)
+    return run_script(
+        runs, work, args, steps=lambda run: steps, report=lambda path: report(path, Options.of(args, runs))
+    )

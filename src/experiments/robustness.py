@@ -41,6 +41,7 @@ from src.experiments.ptd_training import (
 from src.experiments.robustness_probes import GROUPS, Probe, input_steps, probes
 from src.linalg.legs_transfer import last_spike
 from src.report import robustness as report
+from src.report.options import add_report_arguments
 from src.resources import module
 from src.sweep import Control, Interrupted, Run, RunFolder
 from src.sweep.cli import SuggestingParser, add_common_arguments
@@ -189,6 +190,7 @@ def _parser(defaults: dict[str, Any]) -> SuggestingParser:
         help=f"probes after the last epoch: all, none, or some of {', '.join(GROUPS)} (default: all)",
     )
     add_common_arguments(parser, project_name="robustness")
+    add_report_arguments(parser)
     return parser
 
 

@@ -36,6 +36,7 @@ from src.experiments.selectivity_config import DatasetConfig, SelectivityConfig,
 from src.models.mamba_lm import MambaConfig, MambaLM
 from src.ops.backend import chosen
 from src.report import selectivity as report
+from src.report.options import Options, add_report_arguments
 from src.resources import module, resource
 from src.sweep import Control, Interrupted, Run, RunFolder
 from src.sweep.cli import SuggestingParser, add_assignments, add_common_arguments
@@ -169,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         module("experiments.selectivity:work"),
         args,
         steps=lambda run: _steps(from_plain(run.config)),
-        report=report.report,
+        report=lambda folder: report.report(folder, Options.of(args, runs)),
     )
 
 
@@ -194,6 +195,7 @@ def _parser() -> argparse.ArgumentParser:
         "--extrapolate", action="store_true", help="test at input lengths 2^6 .. 2^14 too, where the task allows"
     )
     add_common_arguments(parser, seeds="3", project_name="Selectivity-Experiments")
+    add_report_arguments(parser)
     parser.set_defaults(seeds=None)
     return parser
 

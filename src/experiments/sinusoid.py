@@ -32,6 +32,7 @@ from src.experiments.ptd_options import checked_perturbation, content_hash, find
 from src.layers import S4Block
 from src.models import Classifier, ResidualBackbone, Tower
 from src.report import sinusoid as report
+from src.report.options import Options, add_report_arguments
 from src.resources import module
 from src.sweep import Control, Interrupted, Run, RunFolder
 from src.sweep.cli import SuggestingParser, add_assignments, add_common_arguments
@@ -188,6 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_assignments(parser, "--set", "keys of SinusoidConfig")
     add_common_arguments(parser, seeds="3", project_name="sinusoid")
+    add_report_arguments(parser)
     args = parser.parse_args(argv)
     keys = parse_assignments(args.set)
     for key in keys:
@@ -195,7 +197,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"--set {key}: unknown key{did_you_mean(key, SinusoidConfig.__dataclass_fields__)}")
     runs = [_make_run(keys, model, seed) for seed in args.seeds for model in args.models]
     steps = lambda run: run.config["steps"]
-    return run_script(runs, module("experiments.sinusoid:work"), args, steps=steps, report=report.report)
+    return run_script(
+        runs,
+        module("experiments.sinusoid:work"),
+        args,
+        steps=steps,
+        report=lambda folder: report.report(folder, Options.of(args, runs)),
+    )
 
 
 def _make_run(keys: dict, model: str, seed: int) -> Run:

@@ -21,6 +21,7 @@ import numpy as np
 from src.config import build, expand_grid, load_yaml, parse_assignments
 from src.errors import UserError, did_you_mean
 from src.report import theory as report
+from src.report.options import Options, add_report_arguments
 from src.resources import module, resource
 from src.sweep import Control, Interrupted, Plan, Run, RunFolder
 from src.sweep.cli import SuggestingParser, add_assignments, add_common_arguments, positive_int
@@ -169,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         module("experiments.theory:work"),
         args,
         steps=lambda run: run.config["num_epochs"],
-        report=report.report,
+        report=lambda folder: report.report(folder, Options.of(args, runs)),
         devices=devices,
         group=_shape,
         wandb=wandb,
@@ -185,6 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--experiment", required=True, choices=("real", "complex"), help="the field of the SSM")
     add_common_arguments(parser, seeds="3", project_name="TheoreticalSSM")
+    add_report_arguments(parser)
     parser.add_argument(
         "--num_epochs", type=positive_int, metavar="N", help="optimizer steps (default: 500000, as published)"
     )

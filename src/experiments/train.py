@@ -17,6 +17,7 @@ from src.experiments.classify.config import TrainConfig, parse
 from src.experiments.classify.model import check_layer
 from src.experiments.classify.run import Prepared, prepare, train
 from src.report import train as report
+from src.report.options import Options, add_report_arguments
 from src.resources import module
 from src.sweep import Control, Interrupted, Run, plan, run_sweep
 from src.sweep.cli import SuggestingParser, add_gpu_arguments, positive_int
@@ -86,6 +87,7 @@ def _parser() -> SuggestingParser:
     add_gpu_arguments(parser, "of -m: ")
     add("--launcher", choices=LAUNCHERS, default="process", help="of -m: this machine, or a Ray cluster (RAY_ADDRESS)")
     add("--retry_failed", action="store_true", help="of -m: do failed runs again, from their last checkpoint")
+    add_report_arguments(parser, "of -m: ")
     return parser
 
 
@@ -162,7 +164,8 @@ def _sweep(runs: list[Run], config: TrainConfig, args: Any, devices: list[str]) 
     )
     print(outcome.report(config.out))
     if outcome.done or outcome.skipped:
-        print(report.table([RunFolder(config.out, run) for run in runs]).text())
+        folders = sorted({Path(config.out) / run.experiment for run in runs})
+        print(report.report(folders, Options.of(args, runs)))
     return outcome.exit_code
 
 
@@ -190,7 +193,7 @@ def _train_here(run: Run, config: TrainConfig, device: torch.device) -> int:
     folder, say = RunFolder(config.out, run), print if distributed.is_main() else (lambda line: None)
     if distributed.broadcast(folder.status().state) == "done":
         say(f"{folder.path}: done before; delete the folder to do it again")
-        say(report.table([folder]).text())
+        say(report.of_folders([folder]).text())
         return 0
     prepared = prepare(config, device)
     if distributed.is_main():
@@ -239,7 +242,7 @@ def _train_in_folder(folder: RunFolder, prepared: Prepared, control: Control) ->
         if distributed.world_size() > 1:
             raise SystemExit(EXIT_FAILED)  # at once: the other processes may be waiting for this one
         return EXIT_FAILED
-    print(f"{report.table([folder]).text()}\nresult and curves: {folder.path}")
+    print(f"{report.of_folders([folder]).text()}\nresult and curves: {folder.path}")
     return 0
 
 

@@ -34,7 +34,7 @@ class Page:
         out: the folder that everything goes to.
         name: of the page, `<name>.md`, and of what it remembers.
         title, headline: of the printed text and of the page.
-        expected: how many runs were asked for, where the caller knows it.
+        expected: how many runs there should be, where the caller knows it and `options` do not say which.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Page:
     ):
         self.out, self.name, self.records, self.options = out, name, records, options
         shown = self.asked(records)
+        expected = len(options.asked) if options.asked is not None else expected
         self._text = [title, f"{progress(shown, expected)}.", *failures(shown)]
         self._page = [f"# {headline}", "", f"{progress(records)}.", *[x for f in failures(records) for x in ("", f)]]
         self._files: list[str] = []

@@ -96,7 +96,9 @@ def test_the_command_writes_table_and_figure(tmp_path, monkeypatch, capsys):
     assert main(words) == 0
     assert "S4-PTD" in capsys.readouterr().out
     assert {p.name for p in (tmp_path / "sinusoid" / "report").iterdir()} == {
+        ".sinusoid.json",
         "sinusoid.csv",
+        "sinusoid-runs.csv",
         "sinusoid.md",
         "sinusoid.png",
     }

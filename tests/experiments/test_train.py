@@ -17,7 +17,6 @@ from src.experiments.classify.config import parse
 from src.experiments.classify.run import prepare, train
 from src.experiments.train import main
 from src.report import train as report
-from src.report.collect import Record
 from src.sweep import Control, Interrupted, Run, RunFolder, collect
 
 ROOT = Path(__file__).parents[2]
@@ -77,17 +76,6 @@ def test_a_run_leaves_result_log_curves_and_a_report(tmp_path, capsys):
     assert {"train.md", "train.csv", "train-summary.csv"} <= {path.name for path in (tmp_path / "report").iterdir()}
     assert main([*SMALL, "reference.accuracy=99.5", "reference.paper=a paper", f"out={tmp_path}"]) == 0
     assert "done before" in capsys.readouterr().out
-
-
-def test_runs_of_one_layer_are_told_apart_in_a_figure():
-    def record(label, layer):
-        folder = RunFolder(Path("runs"), Run("train-x", {"model": {"layer": {"_name_": layer}}}, label))
-        return Record("train-x", "done", "", folder.run.config, {}, folder)
-
-    two = [record("small/x", "s4d"), record("small/x model/layer=s4", "s4")]
-    assert report._labels(two) == ["s4d", "s4"]
-    three = [*two, record("small/x model/layer=s4 optimizer.lr=0.1", "s4")]
-    assert report._labels(three) == ["s4d", "s4", "s4 lr=0.1"]
 
 
 def in_folder(out, control=None, *words):
@@ -189,7 +177,8 @@ def test_multirun_is_a_sweep_that_skips_what_is_done(tmp_path, capsys):
     assert main(words) == 0
     printed = capsys.readouterr().out
     assert "4 runs done" in printed
-    assert "optimizer.lr=0.001 train.seed=1" in printed
+    assert "s4d optimizer.lr=0.001" in printed
+    assert "± 95 % interval" in printed
     results = {
         (f.config["optimizer"]["lr"], f.config["train"]["seed"]): f.result()
         for f in collect(tmp_path, "train-smoke-digits")

@@ -2,14 +2,13 @@
 
 import csv
 
-import numpy as np
 import pytest
 
 from src.config import build, load_yaml
 from src.experiments.ablation import AblationConfig
 from src.experiments.robustness import CONFIGS, RobustnessConfig
 from src.report import ablation, robustness
-from src.report.seeds import mean_of, slugs
+from src.report.settings import slugs
 from src.sweep import Run, RunFolder
 
 
@@ -42,15 +41,6 @@ def read(path):
         return list(csv.DictReader(stream))
 
 
-def test_mean_of_is_student_s_interval():
-    x = [0.4, 0.5, 0.7]
-    found = mean_of(x)
-    assert found.mean == pytest.approx(8 / 15)
-    assert found.half == pytest.approx(4.302653 * np.std(x, ddof=1) / np.sqrt(3), rel=1e-6)  # t of 2 degrees, 97.5 %
-    assert mean_of([0.3]) == (0.3, None, 1)
-    assert str(mean_of([0.3])) == "0.300"
-
-
 def test_robustness_compares_models_over_seeds(tmp_path):
     for seed in range(3):
         robustness_run(tmp_path, "s4d", seed, 0.6 + 0.01 * seed, 0.2)
@@ -59,10 +49,13 @@ def test_robustness_compares_models_over_seeds(tmp_path):
     text = robustness.report(tmp_path)
     assert "7 of 7 runs done" in text
     rows = read(tmp_path / "report" / "robustness.csv")
-    assert [(row["model"], row["seeds"]) for row in rows] == [("s4d", "3"), ("s4-ptd", "3"), ("s4d", "1")]
-    assert rows[0]["clean"].startswith("0.610 ±")
-    assert rows[0]["lost to noise"].startswith("0.410 ±")
-    assert rows[1]["lost to noise"].startswith("0.000")
+    assert [(row["model"], row["seeds"]) for row in rows] == [("s4-ptd", "3"), ("s4d", "3"), ("s4d", "1")]
+    s4d = next(row for row in rows if row["model"] == "s4d")
+    assert float(s4d["test_accuracy"]) == pytest.approx(61)
+    assert float(s4d["test_accuracy high"]) == pytest.approx(61 + 4.302653 / 3**0.5)  # Student's t of 2 degrees, sd 1
+    assert float(s4d["lost"]) == pytest.approx(41)
+    assert [row["model"] for row in rows[:2]] == ["s4-ptd", "s4d"]  # what stands best under noise first
+    assert "3 shared seeds" in text
     assert len(read(tmp_path / "report" / "robustness-probes.csv")) == 7 * 7
     names = {path.name for path in (tmp_path / "report").glob("*.png")}
     assert {"robustness-training-cifar10.png", "robustness-frequency-mnist.png"} <= names
@@ -78,7 +71,10 @@ def test_two_perturbations_of_one_model_are_two_rows(tmp_path):
     robustness_run(tmp_path, "s4-ptd", 0, 0.6, 0.6)
     robustness_run(tmp_path, "s4-ptd", 0, 0.5, 0.4, perturbation="random", perturbation_size=0.1)
     robustness.report(tmp_path)
-    assert [row["E"] for row in read(tmp_path / "report" / "robustness.csv")] == ["ptbHiPPO32.mat", "random 0.1"]
+    assert [row["perturbation"] for row in read(tmp_path / "report" / "robustness.csv")] == [
+        "ptbHiPPO32.mat",
+        "random 0.1",
+    ]
 
 
 def ablation_run(out, model, kind, size, seed, test, cond=None):
@@ -103,12 +99,12 @@ def test_ablation_sorts_baselines_first_and_sizes_falling(tmp_path):
             ablation_run(tmp_path, "s4-ptd", "random", size, seed, 0.4, cond=(5 + seed) / size)
     assert "12 of 12 runs done" in ablation.report(tmp_path)
     rows = read(tmp_path / "report" / "ablation.csv")
-    assert [(row["model"], row["E"], row["||E||/||A||"]) for row in rows] == [
+    assert [(row["model"], row["perturbation"], row["||E||/||A||"]) for row in rows] == [
         ("s4d", "-", ""),
         ("s4", "-", ""),
         *(("s4-ptd", kind, size) for kind in ("optimised", "random") for size in ("0.1", "0.01")),
     ]
-    assert rows[2]["test"].startswith("0.550 ±")
+    assert float(rows[2]["test_accuracy"]) == pytest.approx(55)
     assert float(rows[5]["cond(V)"]) == 600  # the larger of two draws
     assert (tmp_path / "report" / "ablation-cifar10.png").exists()
 

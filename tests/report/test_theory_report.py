@@ -10,10 +10,10 @@ from PIL import Image
 from src.errors import UserError
 from src.report.__main__ import main
 from src.report.collect import collect
-from src.report.tables import format_value
 from src.report.theory import report
 from src.report.theory_tables import MEASURES, best, bounds, corollary_of, errors, only, worst
 from src.sweep import Run
+from src.tables import format_value
 from src.theory.bounds import theorem2
 from src.theory.targets import target
 from tests.report.runs import write_run
@@ -180,7 +180,16 @@ def test_the_text_fits_a_terminal(printed):
 def test_every_file_is_there_and_markdown_links_to_pictures(sweep, printed):
     folder = sweep / "report"
     page = (folder / "table.md").read_text()
-    names = {"summary.csv", "table.csv", "table.md", "bounds.csv", "responses.png", "losses.png", "parameters.png"}
+    names = {
+        ".table.json",
+        "summary.csv",
+        "table.csv",
+        "table.md",
+        "bounds.csv",
+        "responses.png",
+        "losses.png",
+        "parameters.png",
+    }
     assert {path.name for path in folder.iterdir()} == names
     for name in names:
         assert not name.endswith(".png") or f"]({name})" in page

@@ -1,0 +1,143 @@
+"""The report of `train.py` from made-up runs: settings, seeds, what is best, differences, curves."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from src.report import style, train
+from src.report.options import Options
+from src.sweep import Run, RunFolder
+from src.tables import LINES, WIDTH
+
+RNG = np.random.default_rng(0)
+
+
+def write(out, layer, seed, accuracy, label="small/x", epochs=2, right=None, **changes):
+    config = {
+        "model": {"layer": {"_name_": layer, "is_real": False}, "d_model": 8},
+        "train": {"seed": seed, "monitor": "val/accuracy"},
+        "dataset": {"name": "digits"},
+        "optimizer": {"lr": 0.01},
+        "reference": {"accuracy": 99.0, "recalled": True},
+        **changes,
+    }
+    folder = RunFolder(out, Run("train-x", config, f"{label} train.seed={seed}"))
+    folder.path.mkdir(parents=True)
+    with folder.locked():
+        folder.start({})
+        for epoch in range(1, epochs + 1):
+            row = {f"{split}/{name}": accuracy for split in ("train", "val") for name in ("loss", "accuracy")}
+            folder.log.log(10 * epoch, epoch=epoch, **row)
+        if right is not None:
+            folder.save_arrays(**{"test_right@best-val": right})
+        result = {"test@best-val/accuracy": accuracy, "test@last/accuracy": accuracy - 0.01, "best/val": accuracy}
+        rest = {
+            "epochs": epochs,
+            "best_epoch": 1,
+            "n_parameters": 1234,
+            "data": "digits: made up",
+            "epoch_seconds": 2.5,
+        }
+        folder.finish(result | rest)
+    return folder
+
+
+def read(path):
+    with path.open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_runs_are_grouped_by_setting_sorted_and_the_best_marked(tmp_path):
+    for seed in range(3):
+        write(tmp_path, "s4", seed, 0.7 + 0.01 * seed)
+        write(tmp_path, "s4d", seed, 0.8 + 0.01 * seed)
+    text = train.report(tmp_path)
+    rows = read(tmp_path / "report" / "train.csv")
+    assert [(row["setting"], row["seeds"]) for row in rows] == [("s4d", "3"), ("s4", "3")]
+    half = 4.302653 / 3**0.5  # Student's t of 2 degrees, sd of 1 point
+    assert float(rows[0]["test@best-val low"]) == pytest.approx(81 - half, abs=1e-4)
+    assert "81.0 ± 2.5*" in text
+    assert "71.0 ± 2.5 " in text
+    assert "99.00 (recalled)" in text
+    assert "Single runs" not in text
+    assert "Single runs" in train.report(tmp_path, Options(runs=True))
+    assert len(read(tmp_path / "report" / "train-runs.csv")) == 6
+
+
+def test_a_difference_is_paired_over_shared_seeds(tmp_path):
+    for seed in range(3):
+        write(tmp_path, "s4", seed, 0.7 + 0.05 * seed)
+        write(tmp_path, "s4d", seed, 0.8 + 0.05 * seed + 0.001 * (seed == 1))
+    text = train.report(tmp_path)
+    (line,) = [line for line in text.splitlines() if "3 shared seeds" in line]
+    assert line.split()[:2] == ["s4d", "s4"]
+    assert "10.03 ± 0.14" in line  # the spread over seeds is shared and drops out
+
+
+def test_one_shared_seed_is_judged_by_shared_test_examples(tmp_path):
+    first = RNG.random(500) < 0.8
+    second = first & (RNG.random(500) < 0.9)
+    write(tmp_path, "s4d", 0, first.mean(), right=first)
+    write(tmp_path, "s4", 0, second.mean(), right=second)
+    write(tmp_path, "s5", 0, 0.1)  # kept no examples: nothing can be said
+    text = train.report(tmp_path)
+    (line,) = [line for line in text.splitlines() if "500 shared examples" in line]
+    assert line.split()[:2] == ["s4d", "s4"]
+    assert sum("shared" in line and "s5" in line for line in text.splitlines()) == 0
+
+
+def test_other_test_data_are_not_paired(tmp_path):
+    right = RNG.random(500) < 0.8
+    write(tmp_path, "s4d", 0, 0.8, right=right)
+    write(tmp_path, "s4", 0, 0.7, right=right, dataset={"name": "digits", "test_size": 500})
+    assert "shared examples, one seed" not in train.report(tmp_path)
+
+
+def test_settings_of_one_layer_are_named_by_the_options_that_differ(tmp_path):
+    write(tmp_path, "s4d", 0, 0.8)
+    write(tmp_path, "s4d", 0, 0.9, label="small/x optimizer.lr=0.1", optimizer={"lr": 0.1})
+    write(tmp_path, "s4", 0, 0.7, label="small/x model/layer=s4")
+    train.report(tmp_path)
+    names = [row["setting"] for row in read(tmp_path / "report" / "train.csv")]
+    assert names == ["s4d optimizer.lr=0.1", "s4d", "s4"]
+
+
+def test_many_settings_fit_a_terminal_and_have_few_colours(tmp_path, monkeypatch):
+    for i in range(60):
+        label = f"small/x optimizer.lr={i} scheduler.num_training_steps=100 model.layer.d_state={i}"
+        write(tmp_path, "s4d", 0, 0.5 + i / 200, label=label, optimizer={"lr": i})
+    labels = []
+    monkeypatch.setattr(style, "save", lambda figure, path, formats: labels.extend(figure.legends[0].get_texts()))
+    text = train.report(tmp_path)
+    tables = text.split("\n\n")
+    assert all(
+        len(line) <= WIDTH for table in tables for line in table.splitlines() if "Tables and figures" not in line
+    )
+    assert all(len(table.splitlines()) <= LINES for table in tables)
+    assert "more rows (--full" in text
+    assert sum("optimizer.lr" in label.get_text() for label in labels) == len(style.CYCLE)
+    assert "6 best of 60" in (tmp_path / "report" / "train.md").read_text()
+
+
+def test_no_line_goes_through_a_single_point_and_seeds_share_a_colour(tmp_path):
+    def lines(epochs):
+        for seed in range(2):
+            write(tmp_path / str(epochs), "s4", seed, 0.7, epochs=epochs)
+        folders = [
+            RunFolder(tmp_path / str(epochs), Run("train-x", r.config)) for r in train_records(tmp_path / str(epochs))
+        ]
+        with style.style():
+            figure = train._figure({"s4": [folder.metrics() for folder in folders]})
+            return [line for axis in figure.axes for line in axis.get_lines()]
+
+    assert all(line.get_linestyle() == "None" for line in lines(1))
+    drawn = lines(3)
+    assert len(drawn) == 2 * 2 * 2  # panels, seeds, splits
+    assert len({line.get_color() for line in drawn}) == 1
+
+
+def train_records(out):
+    from src.report.collect import collect
+
+    return collect([out], "train-")

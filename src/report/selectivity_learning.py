@@ -21,10 +21,12 @@ def reached_at(record: Record, level: float = LEVEL) -> tuple[int, bool]:
 
 
 def field(record: Record) -> str:
+    """Returns the model's type: S6-Real, S6-Complex, ..."""
     return record.config["model"]["ssm_type"]
 
 
 def lag(record: Record) -> int:
+    """Returns the delay of a copy run."""
     return record.config["dataset"]["lag"]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from src.report.collect import Record
 from src.report.compare import difference
+from src.report.selectivity_learning import field as kind
 from src.report.selectivity_learning import reached_at
 from src.report.settings import grouped, mean, result
 from src.report.statistics import Comparison, interaction
@@ -18,11 +19,6 @@ from src.tables import Table
 SWITCHES = ("B_is_selective", "C_is_selective", "dt_is_selective")
 TEST = result("test/accuracy", 100)
 LEVELS = (0.5, 0.8, 0.9)
-
-
-def kind(record: Record) -> str:
-    """Returns the model's type: S6-Real, S6-Complex, ..."""
-    return record.config["model"]["ssm_type"]
 
 
 def switches(record: Record) -> tuple[bool, ...]:
@@ -36,6 +32,7 @@ def selective(record: Record) -> str:
 
 
 def seed(record: Record) -> int:
+    """Returns the seed, which also makes the tokens that training sees."""
     return record.config["seed"]
 
 

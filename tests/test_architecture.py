@@ -3,9 +3,13 @@
 import ast
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.sparse.csgraph import connected_components
 
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src"
@@ -61,6 +65,48 @@ def absolute(path: Path, node: ast.ImportFrom) -> str:
 
 def package(path: Path) -> str:
     return path.relative_to(SRC).parts[0].removesuffix(".py")
+
+
+def files_imported(path: Path) -> Iterator[Path]:
+    """Files of src that a file imports anywhere, inside functions too; absolute and relative imports alike."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            module = ROOT.joinpath(*absolute(path, node).split("."))
+            for alias in node.names:
+                yield from (as_file(module / alias.name) or as_file(module) or [])
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from as_file(ROOT.joinpath(*alias.name.split("."))) or []
+
+
+def as_file(module: Path) -> list[Path]:
+    return [
+        file for file in (module.with_suffix(".py"), module / "__init__.py") if SRC in file.parents and file.is_file()
+    ]
+
+
+def circles(graph: dict[Path, set[Path]]) -> list[list[str]]:
+    """Groups of files that reach each other by imports; a group of one imports itself."""
+    files = sorted(graph)
+    edges = np.array([[other in graph[file] for other in files] for file in files])
+    groups = defaultdict(list)
+    for file, group in zip(files, connected_components(edges, connection="strong")[1], strict=True):
+        groups[group].append(file)
+    names = lambda group: [str(file.relative_to(SRC)) for file in group]
+    return [names(group) for group in groups.values() if len(group) > 1 or group[0] in graph[group[0]]]
+
+
+def test_no_files_import_each_other_in_a_circle():
+    graph = {path: set(files_imported(path)) for path in SRC.rglob("*.py")}
+    assert sum(map(len, graph.values())) > 400  # the graph is there: imports were understood
+    assert circles(graph) == []
+
+
+def test_a_circle_would_be_found():
+    a, b, c = (SRC / name for name in ("a.py", "b.py", "c.py"))
+    assert circles({a: {b}, b: {c}, c: {a}}) == [["a.py", "b.py", "c.py"]]
+    assert circles({a: {b, c}, b: {c}, c: set()}) == []
+    assert circles({a: {a}, b: set(), c: set()}) == [["a.py"]]
 
 
 def test_every_package_has_its_place_in_the_map():

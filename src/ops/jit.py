@@ -1,12 +1,14 @@
 """How this suite compiles its CPU loops: Numba (LLVM from a wheel, no compiler needed), cached on disk, floating point kept honest.
 
 Numba keys its cache by the file of the outermost function only, so an edited helper in another file would go unnoticed and old machine
-code would run. The cache folder here is named by a hash of every source file that may hold compiled code: a changed line means new code.
+code would run. The cache folder here is named by a hash of every file that a compiled function can come from: those that import this
+one, and whatever they import, in any folder. A changed line among them means new code.
 """
 
+import ast
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import llvmlite.binding
@@ -18,14 +20,40 @@ from src.resources import PACKAGE
 # Sums may be reordered (that is what vectorises) and products contracted; NaN and infinity keep their meaning, so a diverged run is seen.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 IN_ORDER = FASTMATH - {"reassoc"}
-_SOURCES = ("ops", "theory")
+_FOLDER = Path(__file__).resolve().parents[1]
+
+
+def sources() -> list[Path]:
+    """Returns every file that a compiled function of this package can come from, sorted."""
+    users = [file for file in _FOLDER.rglob("*.py") if b"jit import jit" in file.read_bytes()]
+    found, todo = set(), users
+    while todo:
+        file = todo.pop()
+        if file not in found:
+            found.add(file)
+            todo += imported_files(file)
+    return sorted(found)
+
+
+def imported_files(file: Path) -> Iterator[Path]:
+    """Yields the files of this package that a file imports anywhere."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.ImportFrom):
+            base = file.parents[node.level - 1] if node.level else _FOLDER.parent
+            module = base.joinpath(*(node.module or "").split("."))
+            places = [module, *(module / alias.name for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            places = [_FOLDER.parent.joinpath(*alias.name.split(".")) for alias in node.names]
+        else:
+            continue
+        for place in places:
+            yield from filter(Path.is_file, (place.with_suffix(".py"), place / "__init__.py"))
 
 
 def _source_hash() -> str:
     digest = hashlib.sha256(PACKAGE.encode())  # machine code remembers the module that it came from
-    for folder in _SOURCES:
-        for file in sorted((Path(__file__).parent.parent / folder).rglob("*.py")):
-            digest.update(file.read_bytes())
+    for file in sources():
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 
 

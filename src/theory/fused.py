@@ -19,7 +19,7 @@ import numpy as np
 import triton
 import triton.language as tl
 
-from src.ops.triton.elementary import _cis, _turns
+from src.ops.triton.elementary import _cis_of_turns, _turns
 from src.ops.triton.launch import launch
 from src.theory.buffers import Buffers
 from src.theory.compiled import BETA1, BETA2, EPS
@@ -82,7 +82,7 @@ def _complex(theta, phi, L: tl.constexpr, LOG_S: tl.constexpr):
     wr, wi = 2 * (Br * Cr - Bi * Ci), 2 * (Br * Ci + Bi * Cr)
     b = tl.arange(0, S)
     radius = tl.exp(-rate) + 0 * angle  # an angle that is no number must not pass for one
-    cos, sin = _cis(_turns(angle), tl.float64)
+    cos, sin = _cis_of_turns(_turns(angle), tl.float64)
     Gr, Gi = radius * cos, radius * sin
     Qr = tl.full([S, theta.shape[1]], 1, tl.float64)
     Qi = tl.zeros_like(Qr)

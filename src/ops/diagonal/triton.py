@@ -23,7 +23,7 @@ from torch.autograd.function import once_differentiable
 
 from src.ops.blocks import table_lengths
 from src.ops.precision import field_of
-from src.ops.triton.elementary import _cis, _turns
+from src.ops.triton.elementary import _cis_of_turns, _turns
 from src.ops.triton.launch import launch
 from src.ops.triton.pairs import _load, _store, _times, numbers
 
@@ -48,7 +48,7 @@ def _powers(decay, angle, t, dtype: tl.constexpr, COMPLEX: tl.constexpr):
     """exp(z t), t broadcast against the states."""
     size = tl.exp2(decay.to(dtype) * t.to(dtype))
     if COMPLEX:
-        x, y = _cis(angle * t.to(tl.int64), dtype)
+        x, y = _cis_of_turns(angle * t.to(tl.int64), dtype)
         return size * x, size * y
     else:
         return size, size

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from src.ops.backend import Operation, values_and_gradients
+from src.ops.discretise.reference import discretise_reference
 
 DISCRETISATIONS = ("zoh", "bilinear")
 
@@ -34,15 +35,6 @@ def discretise(Lambda: Tensor, dt: Tensor, disc: str, backend: str | None = None
     if disc not in DISCRETISATIONS:
         raise ValueError(f"unknown discretisation '{disc}', expected one of {DISCRETISATIONS}")
     return DISCRETISE.on(Lambda.device, backend)(Lambda, dt, disc)
-
-
-def discretise_elementwise(Lambda: Tensor, dt: Tensor, disc: str) -> tuple[Tensor, Tensor]:
-    """The definition, one torch operation after the other; the zero-order hold of a pole at 0 is nan."""
-    dt = dt.unsqueeze(-1)
-    z = dt * Lambda
-    if disc == "zoh":
-        return z, dt * torch.expm1(z) / z
-    return torch.log((1 + z / 2) / (1 - z / 2)), dt / (1 - z / 2)
 
 
 def _fused(Lambda: Tensor, dt: Tensor, disc: str) -> tuple[Tensor, Tensor]:
@@ -67,6 +59,6 @@ def _probe(form: Callable[..., tuple[Tensor, Tensor]], device: torch.device) -> 
 
 DISCRETISE = Operation(
     "discretisation",
-    {"reference": discretise_elementwise, "torch": discretise_elementwise, "triton": _fused},
+    {"reference": discretise_reference, "torch": discretise_reference, "triton": _fused},
     _probe,
 )

@@ -19,7 +19,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from src.ops.triton.elementary import _atan2, _cis, _log1p, _turns
+from src.ops.triton.elementary import _atan2, _cis_of_turns, _log1p, _turns
 from src.ops.triton.launch import launch
 from src.ops.triton.pairs import _load, _over, _store, _times, numbers
 
@@ -41,7 +41,7 @@ def _series(x, y, coefficients: tl.constexpr, COMPLEX: tl.constexpr):
 @triton.jit
 def _exp(x, y):
     size = tl.exp(x)
-    c, s = _cis(_turns(y), tl.float64)
+    c, s = _cis_of_turns(_turns(y), tl.float64)
     return size * c, size * s
 
 

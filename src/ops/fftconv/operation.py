@@ -15,15 +15,12 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from src.ops.backend import Operation, values_and_gradients
-from src.ops.blocks import channel_blocks
 from src.ops.fftconv.length import fft_length
+from src.ops.fftconv.reference import fftconv_reference
+from src.ops.fftconv.torch import blocked
 from src.ops.precision import full_precision
-
-# of one padded block of inputs on the CPU: measured best from 2^20 to 2^21 with 1 MiB of L2 cache
-BLOCK_BYTES = 1 << 21
 
 
 def fftconv(
@@ -60,66 +57,10 @@ def fftconv(
     return y.squeeze(1) if K.dim() == 2 else y
 
 
-def _reference(u: Tensor, K: Tensor, future: Tensor | None, dtype: torch.dtype) -> Tensor:
-    """The definition, y = M u with M[t, s] the kernel at lag t - s."""
-    L = u.shape[-1]
-    by_lag = torch.cat([torch.zeros_like(K) if future is None else future.flip(-1), K], -1)  # lags from -L to L - 1
-    t = torch.arange(L, device=u.device)
-    return torch.einsum("chts,bhs->bcht", by_lag[..., t[:, None] - t + L], u.to(K.dtype)).to(dtype)
-
-
-def _torch(u: Tensor, K: Tensor, future: Tensor | None, dtype: torch.dtype) -> Tensor:
-    L = u.shape[-1]
-    n = fft_length(L, u.device)
-    if future is not None:
-        K = torch.cat([pad(K, (0, n - 2 * L)), future.flip(-1)], -1)
-    return _FFTConv.apply(u.to(K.dtype).contiguous(), K, n, dtype)
-
-
 def _triton(u: Tensor, K: Tensor, future: Tensor | None, dtype: torch.dtype) -> Tensor:
     from src.ops.fftconv.triton import convolve
 
     return convolve(u, K, future, fft_length(u.shape[-1], u.device), dtype)
-
-
-class _FFTConv(torch.autograd.Function):
-    """u (B, H, L) and K (C, H, at most n) to the first L steps of their cyclic convolution of length n, (B, C, H, L)."""
-
-    @staticmethod
-    def forward(ctx, u: Tensor, K: Tensor, n: int, dtype: torch.dtype) -> Tensor:
-        ctx.save_for_backward(u, K)
-        ctx.n = n
-        (B, H, L), C = u.shape, len(K)
-        y = u.new_empty(B, C, H, L, dtype=dtype)
-        for rows in _blocks(u, n):
-            u_f, K_f = torch.fft.rfft(u[:, rows], n=n), torch.fft.rfft(K[:, rows], n=n)
-            y[:, :, rows] = torch.fft.irfft(u_f.unsqueeze(1) * K_f, n=n)[..., :L]
-        return y
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        u, K = ctx.saved_tensors
-        n = ctx.n
-        grad_u, grad_K = torch.empty_like(u), torch.empty_like(K)
-        for rows in _blocks(u, n):
-            u_f = torch.fft.rfft(u[:, rows], n=n).conj_physical_().unsqueeze(1)
-            K_f = torch.fft.rfft(K[:, rows], n=n).conj_physical_().unsqueeze(0)
-            g_f = torch.fft.rfft(grad[:, :, rows].to(u.dtype), n=n)
-            grad_K[:, rows] = torch.fft.irfft(_sum_of_products(u_f, g_f, 0), n=n)[..., : K.shape[-1]]
-            grad_u[:, rows] = torch.fft.irfft(_sum_of_products(g_f, K_f, 1), n=n)[..., : u.shape[-1]]
-        return grad_u, grad_K, None, None
-
-
-def _sum_of_products(x: Tensor, y: Tensor, axis: int) -> Tensor:
-    """Returns (x y).sum(axis) with one temporary of the size of the result; x and y may broadcast along other axes."""
-    total = x.select(axis, 0) * y.select(axis, 0)
-    for i in range(1, x.shape[axis]):
-        total.addcmul_(x.select(axis, i), y.select(axis, i))
-    return total
-
-
-def _blocks(u: Tensor, n: int) -> list[slice]:
-    return channel_blocks(u.shape[1], len(u) * n * u.element_size(), BLOCK_BYTES, u.device)
 
 
 def _probe(form: Callable[..., Tensor], device: torch.device) -> list[Tensor]:
@@ -136,4 +77,4 @@ def _probe(form: Callable[..., Tensor], device: torch.device) -> list[Tensor]:
     return results
 
 
-FFTCONV = Operation("FFT convolution", {"reference": _reference, "torch": _torch, "triton": _triton}, _probe)
+FFTCONV = Operation("FFT convolution", {"reference": fftconv_reference, "torch": blocked, "triton": _triton}, _probe)

@@ -1,4 +1,4 @@
-"""The `Steps` of S4's kernel on a CPU: one compiled loop each; `low_rank_steps` says what they do and on which arrays."""
+"""The `Steps` of S4's kernel on a CPU: one compiled loop each; `steps` says what they do and on which arrays."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from src.ops.jit import jit
-from src.ops.low_rank.torch import Steps
+from src.ops.low_rank.steps import Steps
 
 
 @jit

@@ -16,19 +16,16 @@ the backward pass stores nothing else of that size.
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from src.ops.backend import Operation, values_and_gradients
-from src.ops.jit import jit
-
-_ONE_THREAD = 1 << 18  # below this many elements a second thread costs more than it saves
+from src.ops.scan.compiled import compiled_backward, compiled_forward
+from src.ops.scan.reference import scan_reference
+from src.ops.scan.torch import chunked_backward, chunked_forward
 
 
 def scan(a: Tensor, b: Tensor, h0: Tensor | None = None, reverse: bool = False, backend: str | None = None) -> Tensor:
@@ -55,16 +52,6 @@ def scan(a: Tensor, b: Tensor, h0: Tensor | None = None, reverse: bool = False, 
     a, b, h0 = _rows(a.to(dtype), b.to(dtype), h0 if h0 is None else h0.to(dtype))
     shape, b = b.shape, b.reshape(-1, *b.shape[-2:])
     return SCAN.on(b.device, backend)(a, b, h0, reverse).reshape(shape)
-
-
-def scan_reference(a: Tensor, b: Tensor, h0: Tensor, reverse: bool = False) -> Tensor:
-    """The definition, one step at a time. a: (1 or R, 1 or L, N); b: (R, L, N); h0: (R, N). Returns (R, L, N)."""
-    a_steps, b_steps = a.expand_as(b).unbind(1), b.unbind(1)
-    h, states = h0, []
-    for t in reversed(range(len(b_steps))) if reverse else range(len(b_steps)):
-        h = a_steps[t] * h + b_steps[t]
-        states.append(h)
-    return torch.stack(states[::-1] if reverse else states, dim=1)
 
 
 def _rows(a: Tensor, b: Tensor, h0: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
@@ -98,106 +85,6 @@ class _Scan(torch.autograd.Function):
         a, h0, h = ctx.saved_tensors
         da, db, dh0 = ctx.form.backward(a, h0, h, dh.resolve_conj().contiguous(), ctx.reverse)
         return da.sum_to_size(a.shape), db, dh0, None, None
-
-
-def _numba_forward(a: Tensor, b: Tensor, h0: Tensor, reverse: bool) -> Tensor:
-    h = torch.empty_like(b)
-    _over_rows(_forward_rows, reverse, a, b, h0, h)
-    return h
-
-
-def _numba_backward(a: Tensor, h0: Tensor, h: Tensor, dh: Tensor, reverse: bool) -> tuple[Tensor, Tensor, Tensor]:
-    da, db, dh0 = h.new_empty(h.shape[0], a.shape[1], h.shape[2]), torch.empty_like(h), torch.empty_like(h0)
-    _over_rows(_backward_rows, reverse, a, h0, h, dh, da, db, dh0)
-    return da, db, dh0
-
-
-def _over_rows(loop: Callable[..., None], reverse: bool, *tensors: Tensor) -> None:
-    """Runs a compiled loop on all rows, cut into one block a thread of torch's."""
-    R, size = tensors[-1].shape[0], tensors[1].numel()
-    threads = min(torch.get_num_threads(), R) if size > _ONE_THREAD else 1
-    arrays = [x.detach().numpy() for x in tensors]
-    if threads == 1:
-        return loop(reverse, *arrays)
-    bounds = [R * i // threads for i in range(threads + 1)]
-    blocks = [[x if len(x) == 1 else x[i:j] for x in arrays] for i, j in pairwise(bounds)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda block: loop(reverse, *block), blocks))
-
-
-@jit
-def _forward_rows(reverse, a, b, h0, h):
-    R, L, N = b.shape
-    for r in range(R):
-        row_a, row_b, row_h = a[r % a.shape[0]], b[r], h[r]
-        previous = h0[r]
-        for k in range(L):
-            t = L - 1 - k if reverse else k
-            at, bt, ht = row_a[t % row_a.shape[0]], row_b[t], row_h[t]
-            for n in range(N):
-                ht[n] = at[n] * previous[n] + bt[n]
-            previous = ht
-
-
-@jit
-def _backward_rows(reverse, a, h0, h, dh, da, db, dh0):
-    """da: (R, 1 or L, N). A time-invariant a sums its gradient in blocks of 64 steps: less rounding."""
-    R, L, N = h.shape
-    constant = a.shape[1] == 1
-    block = np.empty(N, h.dtype)
-    for r in range(R):
-        row_a, row_h, row_dh, row_da, row_db, carry = a[r % a.shape[0]], h[r], dh[r], da[r], db[r], dh0[r]
-        carry[:] = 0
-        block[:] = 0
-        if constant:
-            row_da[:] = 0
-        for k in range(L - 1, -1, -1):
-            t = L - 1 - k if reverse else k
-            previous = h0[r] if k == 0 else row_h[t + 1 if reverse else t - 1]
-            at, dht, gt = row_a[0 if constant else t], row_dh[t], row_db[t]
-            if constant:
-                for n in range(N):
-                    gt[n] = dht[n] + carry[n]
-                    carry[n] = np.conj(at[n]) * gt[n]
-                    block[n] += gt[n] * np.conj(previous[n])
-                if k % 64 == 0:
-                    row_da[0] += block
-                    block[:] = 0
-            else:
-                dat = row_da[t]
-                for n in range(N):
-                    gt[n] = dht[n] + carry[n]
-                    carry[n] = np.conj(at[n]) * gt[n]
-                    dat[n] = gt[n] * np.conj(previous[n])
-
-
-def _chunked_forward(a: Tensor, b: Tensor, h0: Tensor, reverse: bool) -> Tensor:
-    if reverse:
-        return _chunked_forward(a.flip(1), b.flip(1), h0, False).flip(1)
-    R, L, N = b.shape
-    T = math.ceil(math.sqrt(L))
-    S = math.ceil(L / T)
-    in_chunks = lambda x: torch.nn.functional.pad(x, (0, 0, 0, S * T - L)).view(-1, S, T, N)
-    h = in_chunks(b)
-    a = in_chunks(a) if a.shape[1] > 1 else a[:, :, None].expand(-1, 1, T, N)
-    for t in range(1, T):
-        h[:, :, t] += a[:, :, t] * h[:, :, t - 1]
-    decay = a.cumprod(2)
-    for s in range(S):
-        entering = h0 if s == 0 else h[:, s - 1, -1]
-        h[:, s] += decay[:, s % decay.shape[1]] * entering[:, None]
-    return h.reshape(R, S * T, N)[:, :L].contiguous()
-
-
-def _chunked_backward(a: Tensor, h0: Tensor, h: Tensor, dh: Tensor, reverse: bool) -> tuple[Tensor, Tensor, Tensor]:
-    first, shift = (-1, -1) if reverse else (0, 1)
-    later = (
-        a if a.shape[1] == 1 else a.roll(-shift, 1)
-    )  # the wrapped entry meets the zero state that the adjoint starts from
-    db = _chunked_forward(later.conj().resolve_conj(), dh, torch.zeros_like(h0), not reverse)
-    previous = h.roll(shift, 1)
-    previous[:, first] = h0
-    return db * previous.conj(), db, (a[:, first].conj() * db[:, first]).resolve_conj()
 
 
 class Form(NamedTuple):
@@ -240,8 +127,8 @@ SCAN = Operation(
     "scan",
     {
         "reference": scan_reference,
-        "torch": Form(_chunked_forward, _chunked_backward),
-        "compiled": Form(_numba_forward, _numba_backward),
+        "torch": Form(chunked_forward, chunked_backward),
+        "compiled": Form(compiled_forward, compiled_backward),
         "triton": Form(_fused_forward, _fused_backward),
     },
     _probe,

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from src.ops.backend import Operation, values_and_gradients
 from src.ops.precision import full_precision
+from src.ops.selective_scan.arguments import ScanArguments, scan_arguments
 from src.ops.selective_scan.compiled import compiled
-from src.ops.selective_scan.reference import ScanArguments, reference
+from src.ops.selective_scan.reference import selective_scan_reference
 from src.ops.selective_scan.torch import chunked
 
 
@@ -59,37 +60,9 @@ def selective_scan(
     """
     form = SELECTIVE_SCAN.on(x.device, backend)
     with full_precision(x):
-        arguments = _arguments(x, dt, A, B, C, D, z, dt_bias, softplus, h0)
+        arguments = scan_arguments(x, dt, A, B, C, D, z, dt_bias, softplus, h0)
         out, state = form(arguments)
     return (out, state) if return_state else out
-
-
-def _arguments(x, dt, A, B, C, D, z, dt_bias, softplus, h0) -> ScanArguments:
-    """Brings all tensors to one precision and one field, and checks their shapes."""
-    tensors = [tensor for tensor in (x, dt, A, B, C, D, z, dt_bias, h0) if tensor is not None]
-    real = torch.float64 if any(t.dtype in (torch.float64, torch.complex128) for t in tensors) else torch.float32
-    field = real.to_complex() if any(t.is_complex() for t in (A, B, C) + (() if h0 is None else (h0,))) else real
-    x, dt, D, z, dt_bias = (None if tensor is None else tensor.to(real) for tensor in (x, dt, D, z, dt_bias))
-    A, B, C = (tensor.to(field) for tensor in (A, B, C))
-    b, channels, N = len(x), x.shape[-1], A.shape[-1]
-    h0 = x.new_zeros(b, channels, N, dtype=field) if h0 is None else h0.to(field)
-    constant, selective = (channels, N), (*x.shape[:2], N)
-    allowed = {
-        "x": (x, [(b, *x.shape[1:2], channels)] if x.ndim == 3 and x.shape[1] else []),
-        "dt": (dt, [tuple(x.shape), (channels,)]),
-        "A": (A, [constant]),
-        "B": (B, [selective, constant]),
-        "C": (C, [selective, constant]),
-        "D": (D, [(channels,)]),
-        "z": (z, [tuple(x.shape)]),
-        "dt_bias": (dt_bias, [(channels,)]),
-        "h0": (h0, [(b, channels, N)]),
-    }
-    for name, (tensor, shapes) in allowed.items():
-        if tensor is not None and tuple(tensor.shape) not in shapes:
-            expected = " or ".join(map(str, shapes)) or "(b, L, D) with L >= 1"
-            raise ValueError(f"selective_scan: {name} has shape {tuple(tensor.shape)}, expected {expected}")
-    return ScanArguments(x, dt, A, B, C, D, z, dt_bias, softplus, h0)
 
 
 def _probe(form: Callable[[ScanArguments], tuple[Tensor, Tensor]], device: torch.device) -> list[Tensor]:
@@ -127,5 +100,7 @@ def _triton(arguments: ScanArguments) -> tuple[Tensor, Tensor]:
 
 
 SELECTIVE_SCAN = Operation(
-    "selective scan", {"reference": reference, "torch": chunked, "compiled": compiled, "triton": _triton}, _probe
+    "selective scan",
+    {"reference": selective_scan_reference, "torch": chunked, "compiled": compiled, "triton": _triton},
+    _probe,
 )

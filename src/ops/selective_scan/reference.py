@@ -1,39 +1,9 @@
 """The selective scan as its definition reads: the oracle of the fast paths, in any precision, one step at a time."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class ScanArguments:
-    """What every backend gets: shapes checked, one real dtype, and A, B, C, h0 all real or all complex.
-
-    x: (b, L, D). dt: (b, L, D) or (D,). A: (D, N). B, C: (b, L, N) if selective, (D, N) if constant. D, dt_bias: (D,)
-    or None. z: (b, L, D) or None. h0: (b, D, N).
-    """
-
-    x: Tensor
-    dt: Tensor
-    A: Tensor
-    B: Tensor
-    C: Tensor
-    D: Tensor | None
-    z: Tensor | None
-    dt_bias: Tensor | None
-    softplus: bool
-    h0: Tensor
-
-    def step_sizes(self) -> Tensor:
-        """(b, L, D) or (D,)."""
-        dt = self.dt if self.dt_bias is None else self.dt + self.dt_bias
-        return torch.nn.functional.softplus(dt) if self.softplus else dt
-
-    def finish(self, y: Tensor) -> Tensor:
-        """Adds D x to what the states put out, y: (b, L, D), and applies the gate."""
-        y = y if self.D is None else y + self.D * self.x
-        return y if self.z is None else y * torch.nn.functional.silu(self.z)
+from src.ops.selective_scan.arguments import ScanArguments
 
 
 def discrete(dt: Tensor, x: Tensor, A: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,7 +18,7 @@ def read_out(h: Tensor, C: Tensor) -> Tensor:
     return (y.real if y.is_complex() else y).sum(-1)
 
 
-def reference(arguments: ScanArguments) -> tuple[Tensor, Tensor]:
+def selective_scan_reference(arguments: ScanArguments) -> tuple[Tensor, Tensor]:
     """Returns the output (b, L, D) and the final state (b, D, N). O(b L D N) memory."""
     a, drive = discrete(arguments.step_sizes(), arguments.x, arguments.A, arguments.B)
     h, states = arguments.h0, []

@@ -14,7 +14,7 @@ import triton
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from src.ops.selective_scan.reference import ScanArguments
+from src.ops.selective_scan.arguments import ScanArguments
 from src.ops.selective_scan.triton_backward import adjoint_ends, backward
 from src.ops.selective_scan.triton_forward import ends, forward
 from src.ops.triton.launch import launch

@@ -73,7 +73,7 @@ _LN_2_32 = tl.constexpr(_in_parts(LN_2, 14))
 
 
 @triton.jit
-def _cis(p):
+def _cis_of_radians(p):
     """(cos p, sin p) for |p| < 2^12 pi (float32), 2^26 pi (float64): r = p - k pi, and the parity of k is their common sign.
 
     An error of one sign would add up as a slow state turns. So p is not scaled by a rounded 1 / pi, and r is the first term of the sine.
@@ -233,7 +233,7 @@ def _decay(w, A, P: tl.constexpr):
     if P == 1:
         return (size,)
     else:
-        c, s = _cis(w * A[1])
+        c, s = _cis_of_radians(w * A[1])
         return size * c, size * s
 
 

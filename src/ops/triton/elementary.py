@@ -59,7 +59,7 @@ def _turns(y):
 
 
 @triton.jit
-def _cis(turns, dtype: tl.constexpr):
+def _cis_of_turns(turns, dtype: tl.constexpr):
     """Cosine and sine, in `dtype`, of a 64-bit fraction of a turn."""
     half = turns << 1
     sign = tl.where((turns ^ half) < 0, -1.0, 1.0).to(dtype)

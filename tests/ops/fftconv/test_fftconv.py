@@ -6,7 +6,7 @@ from torch.nn.functional import pad
 
 from src.ops.backend import has_triton
 from src.ops.fftconv import FFTCONV, fftconv
-from src.ops.fftconv import operation as module
+from src.ops.fftconv import torch as module
 from src.ops.fftconv.length import fft_length
 
 pytestmark = pytest.mark.usefixtures("poisoned")

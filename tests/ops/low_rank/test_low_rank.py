@@ -5,7 +5,7 @@ import torch
 
 from src.ops.backend import has_triton
 from src.ops.low_rank import S4_KERNEL, LowRankSystem, dense_matrix, low_rank_kernel
-from src.ops.low_rank import operation as module
+from src.ops.low_rank import kernel as module
 from src.ops.low_rank.dense_powers import dense_final_state, dense_kernel
 
 pytestmark = pytest.mark.usefixtures("poisoned")

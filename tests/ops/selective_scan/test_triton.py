@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from src.ops.selective_scan import SELECTIVE_SCAN, selective_scan
 from src.ops.selective_scan import triton as fused
-from src.ops.selective_scan.triton_parts import _cis, _slope_of_softplus, _softplus
+from src.ops.selective_scan.triton_parts import _cis_of_radians, _slope_of_softplus, _softplus
 from tests.ops.selective_scan.test_selective_scan import MIXES, assert_equal, problem, values_and_gradients
 from tests.ops.selective_scan.triton_cases import scan
 
@@ -97,7 +97,7 @@ def test_single_precision(short_chunks):
 @triton.jit
 def elementary(p, v, w, out, n, SIZE: tl.constexpr):
     i = tl.arange(0, SIZE)
-    c, s = _cis(tl.load(p + i))
+    c, s = _cis_of_radians(tl.load(p + i))
     tl.store(out + i, c)
     tl.store(out + n + i, s)
     tl.store(out + 2 * n + i, _softplus(tl.load(v + i)))

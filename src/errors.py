@@ -5,9 +5,10 @@ and exit with code 2. Any other exception is a defect of the suite and keeps its
 """
 
 import difflib
-import os
 import sys
 from collections.abc import Callable, Iterable
+
+from src.say import protect_streams
 
 EXIT_FAILED = 1  # the work itself failed (a run of a sweep, say)
 EXIT_USAGE = 2  # the request was wrong; nothing was started
@@ -27,6 +28,7 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
 
 def run_door(main: Callable[[], int]) -> None:
     """Runs an entry script's `main` and turns its outcome into an exit code: never a traceback for a user's mistake."""
+    protect_streams()
     try:
         code = main()
     except UserError as error:
@@ -35,7 +37,4 @@ def run_door(main: Callable[[], int]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = 130
-    except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = EXIT_FAILED
     sys.exit(code)

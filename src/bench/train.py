@@ -11,7 +11,7 @@ from torch import nn
 
 from src.bench.timing import Table, machine, seconds
 from src.engine import Plan, TrainState, classification, make_optimizer, parameter_groups
-from src.engine.precision import loss_scaler
+from src.engine.device import loss_scaler
 from src.engine.step import Step
 from src.kernels import DiagonalKernel, DPLRKernel, RealDiagonalKernel, ptd_kernel
 from src.layers import S5, S4Block, S5Block, S5Options

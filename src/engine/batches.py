@@ -10,7 +10,6 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from src.engine import distributed
 
@@ -47,8 +46,8 @@ def evaluation_order(n: int, batch_size: int) -> list[Indices]:
     return batches[distributed.rank() :: distributed.world_size()]
 
 
-class _Order:
-    """What data set and tensor sources share: the order of the samples."""
+class Ordered:
+    """What sources of stored samples share: the order of the samples."""
 
     def __init__(self, n: int, batch_size: int, seed: int | None, drop_last: bool) -> None:
         if batch_size < 1 or n < 1:
@@ -64,7 +63,7 @@ class _Order:
         return training_order(self._n, self._batch_size, self._seed, epoch, self._drop_last)
 
 
-class TensorBatches(_Order):
+class TensorBatches(Ordered):
     """Rows of tensors in memory, on any device: the fastest source where the data fits.
 
     Args:
@@ -83,41 +82,6 @@ class TensorBatches(_Order):
             rows, device = torch.from_numpy(indices), self._tensors[0].device
             rows = to_device(pinned(rows), device) if device.type == "cuda" else rows.to(device)
             yield tuple(tensor[rows] for tensor in self._tensors)
-
-
-class DatasetBatches(_Order):
-    """Samples of a map-style data set through torch's DataLoader, with worker processes.
-
-    A data set whose samples are random must draw them from the sample's index: workers keep no state that a checkpoint could hold.
-
-    Args:
-        seed: of the shuffling; None is one unshuffled pass with every sample, for evaluation.
-        options: further keywords of DataLoader (collate_fn, pin_memory, ...).
-    """
-
-    def __init__(
-        self,
-        dataset: Dataset,
-        batch_size: int,
-        seed: int | None = None,
-        drop_last: bool = True,
-        num_workers: int = 0,
-        **options: Any,
-    ) -> None:
-        super().__init__(len(dataset), batch_size, seed, drop_last)
-        self._sampler: list[list[int]] = []
-        self._loader = DataLoader(
-            dataset,
-            batch_sampler=self._sampler,
-            num_workers=num_workers,
-            persistent_workers=num_workers > 0,
-            generator=torch.Generator(),  # else the loader draws its workers' seeds from the generator of dropout
-            **options,
-        )
-
-    def iterate(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
-        self._sampler[:] = [indices.tolist() for indices in self._order(epoch)[start:]]
-        return iter(self._loader)
 
 
 class GeneratedBatches:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from src.engine.batches import Batch
 from src.engine.evaluate import Objective
-from src.engine.rng import undisturbed
+from src.engine.state import undisturbed
 
 TOLERANCE = 1e-3  # relative, in float32: reordered sums stay well below, a wrong kernel does not
 

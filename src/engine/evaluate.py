@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from src.engine.batches import Batch, Batches, to_device
+from src.engine.device import Precision, autocast
 from src.engine.distributed import same_buffers
 from src.engine.plan import limited
-from src.engine.precision import Precision, autocast
 from src.engine.tally import Measures, Ratio, Tally
 from src.ops.precision import at_least_float32
 
@@ -34,27 +34,6 @@ def class_measures(logits: Tensor, target: Tensor) -> Measures:
     """Loss and accuracy for logits (B, classes) and target (B,)."""
     loss = F.cross_entropy(at_least_float32(logits), target, reduction="sum")
     return {"loss": Ratio(loss, len(target)), "accuracy": Ratio((logits.argmax(-1) == target).sum(), len(target))}
-
-
-def token_measures(logits: Tensor, target: Tensor, mask: Tensor | None = None) -> Measures:
-    """Loss and accuracy a token, and the share of sequences with every token right, over the tokens where mask is True.
-
-    Args:
-        logits: (B, L, classes).
-        target: (B, L).
-        mask: (B, L) bool; None is all tokens. A sequence without a token is not counted.
-    """
-    mask = torch.ones_like(target, dtype=torch.bool) if mask is None else mask
-    losses = F.cross_entropy(at_least_float32(logits).transpose(1, 2), target, reduction="none")
-    right = (logits.argmax(-1) == target) & mask
-    has_tokens = mask.any(1)
-    all_right = (right == mask).all(1) & has_tokens
-    tokens = mask.sum()
-    return {
-        "loss": Ratio(torch.where(mask, losses, 0.0).sum(), tokens),
-        "accuracy": Ratio(right.sum(), tokens),
-        "sequence_accuracy": Ratio(all_right.sum(), has_tokens.sum()),
-    }
 
 
 class Evaluation:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from src.engine import distributed
 from src.engine.batches import Batch, map_tensors, tensors_in
-from src.engine.precision import Precision
+from src.engine.device import Precision
 from src.errors import UserError
 
 WARM_UP = 3  # steps of a shape before it is captured

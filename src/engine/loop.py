@@ -9,31 +9,26 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 
 from src.engine import distributed
 from src.engine.batches import Batch, Batches, samples_in, to_device
 from src.engine.compile import compiled
+from src.engine.device import loss_scaler
 from src.engine.evaluate import Evaluator, Objective
 from src.engine.graphs import check_capturable
 from src.engine.plan import FitResult, Plan, limited
-from src.engine.precision import loss_scaler
-from src.engine.progress import ProgressLine
-from src.engine.rng import undisturbed
-from src.engine.state import TrainState
+from src.engine.ports import Ports
+from src.engine.progress import TrainingProgress
+from src.engine.state import TrainState, undisturbed
 from src.engine.step import Step, at_precision
-from src.engine.stop import Stopped
-from src.engine.store import MemoryStore, Store
 from src.engine.weights import load_weights
 from src.errors import UserError, did_you_mean
+from src.stop import Interrupted
 
 _AGREE_EVERY = 10  # steps between the questions "does any process want to stop or to save?"
-
-
-def _nothing(*_: Any, **__: Any) -> None:
-    pass
 
 
 def fit(
@@ -46,58 +41,53 @@ def fit(
     evaluators: Mapping[str, Evaluator] | None = None,
     final: Mapping[str, Evaluator] | None = None,
     enough: Callable[[dict[str, float]], bool] = lambda row: False,
-    log: Callable[..., None] = _nothing,
-    store: Store | None = None,
-    stop: Callable[[], bool] = lambda: False,
-    advance: Callable[[int], None] = _nothing,
-    resumed: Callable[[int], None] = _nothing,
-    progress: bool = True,
-    say: Callable[[str], None] = print,
+    ports: Ports | None = None,
 ) -> FitResult:
-    """Trains `state` (its model is on `device`) to the end of `plan`, continuing from what `store` holds.
+    """Trains `state` (its model is on `device`) to the end of `plan`, continuing from what the ports' store holds.
 
     Args:
         evaluators: run after every epoch; their metrics are logged as "<name>/<metric>".
         final: run once at the end, on the last weights and on the best.
         enough: called with each epoch's row; True ends training.
-        log: log(step, **values), called in the main process only, with rows of steps ("loss", "lr", ...) and of epochs
-            ("epoch", "train/loss", ...).
-        store: where states are kept; None keeps the best weights in memory and cannot resume.
-        stop: asked between steps; True saves the state and raises Stopped.
-        advance: told the number of steps just done.
-        resumed: told the step of the state that was found.
-        progress: draw a progress line where stderr is a terminal.
-        say: takes lines for the user.
+        ports: what ties training to its surroundings; None is `Ports()`, which cannot resume.
 
     Raises:
-        Stopped: asked to stop; the state is saved.
+        Interrupted: asked to stop; the state is saved.
         FloatingPointError: the loss is not finite; names the tensor. The saved states are from before.
         UserError: the saved state is another model's, `plan.monitor` names no evaluator, or the step cannot be a CUDA graph.
     """
-    loop = _Loop(state, train, objective, plan, device)
-    loop.evaluators, loop.final_evaluators, loop.enough = dict(evaluators or {}), dict(final or {}), enough
-    loop.store, loop.stop, loop.resumed = store or MemoryStore(), stop, resumed
-    if distributed.is_main():
-        loop.log, loop.advance, loop.say, loop.draw = log, advance, say, progress
-    return loop.run()
+    measured = Measured(dict(evaluators or {}), dict(final or {}), enough)
+    ports = ports or Ports()
+    if not distributed.is_main():
+        ports = ports.silenced()
+    return _Loop(state, train, objective, plan, device, measured, ports).run()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is measured after every epoch and at the end, and when a row is good enough to end training."""
+
+    evaluators: Mapping[str, Evaluator]
+    final: Mapping[str, Evaluator]
+    enough: Callable[[dict[str, float]], bool]
 
 
 class _Loop:
     """One call of `fit`: `run` is the outline, the methods below it are in the order in which they are called."""
 
-    evaluators: dict[str, Evaluator]
-    final_evaluators: dict[str, Evaluator]
-    enough: Callable[[dict[str, float]], bool]
-    store: Store
-    stop: Callable[[], bool]
-    resumed: Callable[[int], None]
-    log: Callable[..., None] = staticmethod(_nothing)
-    advance: Callable[[int], None] = staticmethod(_nothing)
-    say: Callable[[str], None] = staticmethod(_nothing)
-    draw: bool = False
-
-    def __init__(self, state: TrainState, train: Batches, objective: Objective, plan: Plan, device: torch.device):
-        self.state, self.train, self.objective, self.plan, self.device = state, train, objective, plan, device
+    def __init__(
+        self,
+        state: TrainState,
+        train: Batches,
+        objective: Objective,
+        plan: Plan,
+        device: torch.device,
+        measured: Measured,
+        ports: Ports,
+    ) -> None:
+        self.state, self.plan, self.device = state, plan, device
+        self.train, self.objective = train, objective
+        self.measured, self.ports = measured, ports
         self.n_batches = limited(len(train), plan.limit_train_batches)
         if self.n_batches == 0:
             raise UserError("the training set has no full batch; use a smaller batch_size or drop_last=false")
@@ -111,7 +101,7 @@ class _Loop:
         self._check_monitor()
         self._resume()
         state = self.state
-        self.progress = ProgressLine(self._total_steps(), state.step, self.draw)
+        self.progress = TrainingProgress(self._total_steps(), state.step, self.ports.progress)
         try:
             if not state.finished:
                 self.step = Step(state, self._runner(), self.objective, self.plan, self.device)
@@ -124,16 +114,17 @@ class _Loop:
 
     def _check_monitor(self) -> None:
         name = self.plan.monitor.partition("/")[0]
-        if self.evaluators and name not in (*self.evaluators, "train"):
-            known = ", ".join(f"{known}/..." for known in (*self.evaluators, "train"))
+        if self.measured.evaluators and name not in (*self.measured.evaluators, "train"):
+            known = ", ".join(f"{known}/..." for known in (*self.measured.evaluators, "train"))
             raise UserError(f"monitor '{self.plan.monitor}' is measured by nothing; expected one of: {known}")
 
     def _resume(self) -> None:
-        saved = distributed.broadcast(self.store.load() if distributed.is_main() else None)
+        has_state = self.ports.resume and distributed.is_main()
+        saved = distributed.broadcast(self.ports.store.load_state() if has_state else None)
         if saved is not None:
             self.state.load_state_dict(saved)
-            self.resumed(self.state.step)
-            self.say(f"continuing after step {self.state.step} (epoch {self.state.epoch + 1})")
+            self.ports.resumed(self.state.step)
+            self.ports.say(f"continuing after step {self.state.step} (epoch {self.state.epoch + 1})")
 
     def _total_steps(self) -> int:
         plan, schedule = self.plan, self.state.schedule
@@ -141,7 +132,9 @@ class _Loop:
         limits = (plan.max_steps, steps_per_epoch * plan.max_epochs if plan.max_epochs else None)
         total = min(limit for limit in limits if limit is not None)
         if schedule.end() is not None and schedule.end() < total:
-            self.say(f"warning: the learning rate is 0 from step {schedule.end():,} on; training has {total:,} steps")
+            self.ports.say(
+                f"warning: the learning rate is 0 from step {schedule.end():,} on; training has {total:,} steps"
+            )
         return total
 
     def _runner(self) -> torch.nn.Module:
@@ -150,7 +143,7 @@ class _Loop:
         if self.plan.compile:
             with undisturbed():
                 batch = to_device(next(iter(self.train.iterate(0))), self.device)
-            model = compiled(model, at_precision(self.objective, self.plan, self.device), batch, self.say)
+            model = compiled(model, at_precision(self.objective, self.plan, self.device), batch, self.ports.say)
         return distributed.data_parallel(model, self.device)
 
     def _epoch(self) -> None:
@@ -161,7 +154,7 @@ class _Loop:
         for group in _groups(batches, plan.accumulate_grad_batches):
             lr = self.step(group)
             self.progress.step(sum(map(samples_in, group)) * distributed.world_size())
-            self.advance(1)
+            self.ports.advance(1)
             if state.step % plan.log_every == 0:
                 self._log_steps(lr)
             if state.step == plan.max_steps:
@@ -172,7 +165,7 @@ class _Loop:
         means = self.state.window.means()
         self.state.window.clear()
         rate = self.progress.samples_per_second()
-        self.log(self.state.step, **means, lr=lr, samples_per_second=rate)
+        self.ports.log(self.state.step, **means, lr=lr, samples_per_second=rate)
         self.progress.show(self.state.epoch + 1, means, rate)
 
     def _save_or_stop(self, ask: bool = False) -> None:
@@ -181,19 +174,19 @@ class _Loop:
         stop = False
         if ask or distributed.world_size() == 1 or state.step % _AGREE_EVERY == 0:
             late = time.monotonic() - self.last_save >= plan.save_seconds
-            wishes = distributed.gather((self.stop(), late))
+            wishes = distributed.gather((self.ports.stop(), late))
             stop, save = any(wish[0] for wish in wishes), save or wishes[0][1]
         # the last step of an epoch is saved with the epoch's row, which a run resumed from here would log again
         if stop or (save and state.batch < self.n_batches):
             self._save()
         if stop:
-            raise Stopped(f"stopped after step {state.step}; the state is saved")
+            raise Interrupted(f"stopped after step {state.step}; the state is saved")
 
     def _save(self) -> None:
         self.step.check_finite()
         saved = self.state.state_dict()
         if distributed.is_main():
-            self.store.save(saved)
+            self.ports.store.save_state(saved)
         self.last_save = time.monotonic()
 
     def _end_epoch(self) -> None:
@@ -201,14 +194,16 @@ class _Loop:
         state, plan = self.state, self.plan
         self.step.check_finite()
         row = {f"train/{name}": value for name, value in state.epoch_tally.means().items()}
-        row |= self._evaluate(self.evaluators)
+        row |= self._evaluate(self.measured.evaluators)
         state.epoch, state.batch = state.epoch + 1, 0
         state.epoch_tally.clear()
         self._judge(row)
-        self.log(state.step, epoch=state.epoch, **row)
+        self.ports.log(state.step, epoch=state.epoch, **row)
         state.row = row
         out_of_steps = plan.max_steps is not None and state.step >= plan.max_steps
-        state.finished = state.epoch == plan.max_epochs or out_of_steps or bool(distributed.broadcast(self.enough(row)))
+        state.finished = (
+            state.epoch == plan.max_epochs or out_of_steps or bool(distributed.broadcast(self.measured.enough(row)))
+        )
         if state.finished:
             self._save()
         else:
@@ -229,7 +224,7 @@ class _Loop:
     def _judge(self, row: dict[str, float]) -> None:
         """Tells the schedule the monitored metric and keeps the weights where it is the best so far."""
         state, plan = self.state, self.plan
-        if not self.evaluators:
+        if not self.measured.evaluators:
             return
         if plan.monitor not in row:
             raise UserError(f"monitor: unknown metric '{plan.monitor}'{did_you_mean(plan.monitor, row)}")
@@ -239,19 +234,21 @@ class _Loop:
             return
         state.best, state.best_epoch = value, state.epoch
         if distributed.is_main():
-            self.store.save_best({"model": state.weights(), "step": state.step, "epoch": state.epoch, "value": value})
+            self.ports.store.save_best(
+                {"model": state.weights(), "step": state.step, "epoch": state.epoch, "value": value}
+            )
 
     def _final(self) -> dict[str, float]:
         """The final tests, on the last weights and on the best; the model keeps the last."""
-        if not self.final_evaluators:
+        if not self.measured.final:
             return {}
-        results = self._evaluate(self.final_evaluators, "@last")
-        best = distributed.broadcast(self.store.load_best() if distributed.is_main() else None)
+        results = self._evaluate(self.measured.final, "@last")
+        best = distributed.broadcast(self.ports.store.load_best() if distributed.is_main() else None)
         if best is not None:
             last = {name: tensor.clone() for name, tensor in self.state.model.state_dict().items()}
             load_weights(self.state.model, best["model"])
             ema, self.state.ema = self.state.ema, None  # the best weights are averages already
-            results |= self._evaluate(self.final_evaluators, "@best-val")
+            results |= self._evaluate(self.measured.final, "@best-val")
             self.state.ema = ema
             load_weights(self.state.model, last)
         return results

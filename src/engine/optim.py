@@ -3,6 +3,8 @@
 Without them S4 on sequential CIFAR-10 falls from 89 % to 66 %. A parameter says what it needs in `p._optim`, a dict with any of
 "lr" and "weight_decay"; what it does not say is global. As in the published runs, biases, embeddings and the weights of normalisation
 layers do not decay unless asked. Every trainable parameter is in exactly one group.
+
+An optimizer's state goes from any form of it to any other: plain, fused (on a GPU), capturable (in a graph).
 """
 
 import re
@@ -16,6 +18,13 @@ from torch import nn
 from src.errors import UserError, did_you_mean
 from src.tables import Table
 
+State = dict[str, Any]
+_OF_THE_MACHINE = (
+    "fused",
+    "foreach",
+    "capturable",
+    "differentiable",
+)  # torch saves them; loading must not bring them back
 _TAGS = ("lr", "weight_decay")
 _NORMALISATION = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.modules.batchnorm._NormBase)
 _OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
@@ -120,6 +129,31 @@ def make_optimizer(name: str, groups: list[Group], **options: Any) -> torch.opti
         return _OPTIMIZERS[name](torch_groups, lr=groups[0].lr, **options)
     except (TypeError, ValueError) as error:
         raise UserError(f"optimizer {name}: {error}") from None
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> State:
+    """Returns its state with learning rates as numbers."""
+    state = optimizer.state_dict()
+    return {**state, "param_groups": [{**group, "lr": float(group["lr"])} for group in state["param_groups"]]}
+
+
+def load_optimizer_state(optimizer: torch.optim.Optimizer, state: State) -> None:
+    """Continues from what `optimizer_state` returned, computing as `optimizer` did before.
+
+    Raises:
+        ValueError: the groups are not the optimizer's.
+    """
+    pairs = zip(state["param_groups"], optimizer.param_groups, strict=True)
+    groups = [saved | {key: own[key] for key in _OF_THE_MACHINE if key in own} for saved, own in pairs]
+    optimizer.load_state_dict({**state, "param_groups": groups})
+
+
+def make_capturable(optimizer: torch.optim.Optimizer) -> None:
+    """Moves the learning rates to the device: as numbers they would stay in a graph what they were when it was captured."""
+    for group in optimizer.param_groups:
+        group["lr"] = torch.tensor(float(group["lr"]), device=group["params"][0].device)
+        if "capturable" in group:
+            group["capturable"] = True
 
 
 def group_table(model: nn.Module, groups: list[Group]) -> str:

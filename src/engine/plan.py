@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from src.engine.precision import Precision
+from src.engine.device import Precision
 from src.errors import UserError
 
 

@@ -6,7 +6,7 @@ import time
 from tqdm import tqdm
 
 
-class ProgressLine:
+class TrainingProgress:
     """Counts steps and samples; draws on stderr where that is a terminal and `show` is set."""
 
     def __init__(self, total_steps: int, done_steps: int, show: bool) -> None:

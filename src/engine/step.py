@@ -16,12 +16,12 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from src.engine import distributed
 from src.engine.batches import Batch, to_device
+from src.engine.device import autocast
 from src.engine.evaluate import Objective
 from src.engine.graphs import CudaCapture, Graphs
 from src.engine.nan_guard import first_bad_tensor
-from src.engine.optimizer_state import make_capturable
+from src.engine.optim import make_capturable
 from src.engine.plan import Plan
-from src.engine.precision import autocast
 from src.engine.state import TrainState
 from src.engine.tally import Measures, Ratio
 

@@ -19,7 +19,6 @@ from src.engine import (
     Evaluation,
     FitResult,
     Plan,
-    Stopped,
     TrainState,
     class_measures,
     fit,
@@ -28,14 +27,14 @@ from src.engine import (
     parameter_groups,
     run_ports,
 )
-from src.engine.rng import seed_all
+from src.engine.state import seed_all
 from src.engine.tally import Measures
 from src.errors import UserError
 from src.experiments.classify.data import PlacedSplits
 from src.experiments.ptd_models import PERTURBED, ModelName, StateForm, classifier, ssm_layer
 from src.linalg.ptd import Perturbation
 from src.report.options import Options
-from src.sweep import Control, Interrupted, Run, RunFolder
+from src.sweep import Control, Run, RunFolder
 from src.sweep.script import run_script
 
 DATASETS = {"cifar10": "cifar", "mnist": "mnist", "fashion_mnist": "fashion_mnist", "digits": "digits"}
@@ -193,19 +192,7 @@ def train(
     batches = data.batches(data.splits.train, config.batch_size, config.seed)
     plan = Plan(max_epochs=config.epochs, monitor="val/accuracy")
     ports = run_ports(folder, control)
-    try:
-        return fit(
-            state,
-            batches,
-            measures,
-            plan,
-            data.device,
-            evaluators=evaluators,
-            say=lambda line: None,
-            **ports,
-        )
-    except Stopped:
-        raise Interrupted from None
+    return fit(state, batches, measures, plan, data.device, evaluators=evaluators, ports=ports)
 
 
 def outcome(model: nn.Module, fitted: FitResult) -> dict[str, Any]:

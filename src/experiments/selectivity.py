@@ -21,7 +21,6 @@ from src.engine import (
     Plan,
     Ratio,
     Staged,
-    Stopped,
     TensorBatches,
     TrainState,
     fit,
@@ -30,7 +29,7 @@ from src.engine import (
     run_ports,
 )
 from src.engine.evaluate import Objective
-from src.engine.rng import seed_all
+from src.engine.state import seed_all
 from src.errors import UserError, did_you_mean
 from src.experiments.selectivity_config import DatasetConfig, SelectivityConfig, TrainConfig, from_flat, from_plain
 from src.models.mamba_lm import MambaConfig, MambaLM
@@ -38,7 +37,7 @@ from src.ops.backend import chosen
 from src.report import selectivity as report
 from src.report.options import Options, add_report_arguments
 from src.resources import module, resource
-from src.sweep import Control, Interrupted, Run, RunFolder
+from src.sweep import Control, Run, RunFolder
 from src.sweep.cli import SuggestingParser, add_assignments, add_common_arguments
 from src.sweep.script import run_script
 from src.tasks.tokens import HELD_OUT, TokenBatch, TokenTask
@@ -70,26 +69,22 @@ def work(folders: list[RunFolder], control: Control) -> None:
         lambda seed, step: task.batch(seed, step, batch_size), config.dataset.epoch_size // batch_size, config.seed
     )
     followed = task.batch(config.seed, 1, FOLLOWED, HELD_OUT, device)
-    try:
-        result = fit(
-            TrainState(model, optimizer),
-            Staged(fresh, device, STAGE),
-            scores(scored),
-            Plan(
-                max_epochs=config.train.num_epochs,
-                max_steps=config.train.max_steps,
-                monitor="val/accuracy",
-                log_every=200,
-            ),
-            device,
-            evaluators={"val": _evaluation(followed, scored, device)},
-            final={"test": _evaluation(task.held_out(config.seed, config.test_size, device), scored, device)},
-            enough=lambda row: config.train.stop_on_loss is not None and row["train/loss"] < config.train.stop_on_loss,
-            say=lambda text: None,
-            **run_ports(folder, control),
-        )
-    except Stopped:
-        raise Interrupted from None
+    result = fit(
+        TrainState(model, optimizer),
+        Staged(fresh, device, STAGE),
+        scores(scored),
+        Plan(
+            max_epochs=config.train.num_epochs,
+            max_steps=config.train.max_steps,
+            monitor="val/accuracy",
+            log_every=200,
+        ),
+        device,
+        evaluators={"val": _evaluation(followed, scored, device)},
+        final={"test": _evaluation(task.held_out(config.seed, config.test_size, device), scored, device)},
+        enough=lambda row: config.train.stop_on_loss is not None and row["train/loss"] < config.train.stop_on_loss,
+        ports=run_ports(folder, control),
+    )
     folder.finish(
         {
             **{f"test/{name}": value for name, value in _plain(result.final, "test@last/").items()},

@@ -17,7 +17,6 @@ from src.engine import (
     GeneratedBatches,
     Plan,
     Ratio,
-    Stopped,
     TrainState,
     fit,
     make_optimizer,
@@ -25,7 +24,7 @@ from src.engine import (
     parameter_groups,
     run_ports,
 )
-from src.engine.rng import seed_all
+from src.engine.state import seed_all
 from src.errors import UserError, did_you_mean, run_door
 from src.experiments.ptd_models import PERTURBED, ssm_kernel
 from src.experiments.ptd_options import checked_perturbation, content_hash, find_perturbation, model_list
@@ -34,7 +33,7 @@ from src.models import Classifier, ResidualBackbone, Tower
 from src.report import sinusoid as report
 from src.report.options import Options, add_report_arguments
 from src.resources import module
-from src.sweep import Control, Interrupted, Run, RunFolder
+from src.sweep import Control, Run, RunFolder
 from src.sweep.cli import SuggestingParser, add_assignments, add_common_arguments
 from src.sweep.script import run_script
 
@@ -138,10 +137,7 @@ def _run(config: SinusoidConfig, folder: RunFolder, control: Control) -> None:
     per_epoch = min(100, config.steps)
     batches = GeneratedBatches(lambda seed, number: training_batch(config, seed, number), per_epoch, config.seed)
     plan = Plan(max_epochs=None, max_steps=config.steps, gradient_clip_val=1.0)
-    try:
-        fitted = fit(state, batches, squared_error, plan, device, say=lambda line: None, **run_ports(folder, control))
-    except Stopped:
-        raise Interrupted from None
+    fitted = fit(state, batches, squared_error, plan, device, ports=run_ports(folder, control))
     s = torch.linspace(config.s_min, config.s_test, 400, dtype=torch.float64)
     predicted = predict(model, s, config, device)
     folder.save_arrays(s=s.numpy(), predicted_s=predicted[:, 0], predicted_A=predicted[:, 1])

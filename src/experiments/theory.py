@@ -23,7 +23,7 @@ from src.errors import UserError, did_you_mean
 from src.report import theory as report
 from src.report.options import Options, add_report_arguments
 from src.resources import module, resource
-from src.sweep import Control, Interrupted, Plan, Run, RunFolder
+from src.sweep import Control, Interrupted, Run, RunFolder, Survey
 from src.sweep.cli import SuggestingParser, add_assignments, add_common_arguments, positive_int
 from src.sweep.devices import pick_devices
 from src.sweep.script import run_script
@@ -240,7 +240,7 @@ def _announced_warm_up() -> None:
         print(f"compiled the CPU loops in {time.perf_counter() - started:.0f} s (kept for later runs)", flush=True)
 
 
-def _estimate(todo: Plan, num_cpus: int) -> str:
+def _estimate(todo: Survey, num_cpus: int) -> str:
     """How long the rest would take on this machine's CPU, from a short measurement of each shape."""
     pending = todo.new + todo.interrupted
     if not pending:

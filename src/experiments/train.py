@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from src.engine import choose_device, distributed, stop_on_signals
-from src.engine.precision import autocast, slowness
+from src.engine import choose_device, distributed
+from src.engine.device import autocast, slowness
 from src.errors import EXIT_FAILED, EXIT_INTERRUPTED, UserError, did_you_mean
 from src.experiments.classify.compose import Composed, compose_all, experiments
 from src.experiments.classify.config import TrainConfig, parse
@@ -19,7 +19,8 @@ from src.experiments.classify.run import Prepared, prepare, train
 from src.report import train as report
 from src.report.options import Options, add_report_arguments
 from src.resources import module
-from src.sweep import Control, Interrupted, Run, plan, run_sweep
+from src.stop import StopSignals
+from src.sweep import Control, Interrupted, Run, run_sweep, survey
 from src.sweep.cli import SuggestingParser, add_gpu_arguments, positive_int
 from src.sweep.devices import count_workers, describe_slots, make_slots, pick_devices
 from src.sweep.folder import RunFolder
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     runs = [_run(one, config) for one, config in zip(composed, configs, strict=True)]
     devices = _devices(configs[0].device, args)
     if args.dry_run:
-        todo = plan(runs, configs[0].out)
+        todo = survey(runs, configs[0].out)
         lines = [*todo.lines(), f"{len(runs)} runs: {todo.summary()}"]
         print("\n".join([*lines, *([_placement(devices, args)] if args.multirun else [])]))
         return 0
@@ -199,10 +200,10 @@ def _train_here(run: Run, config: TrainConfig, device: torch.device) -> int:
     if distributed.is_main():
         check_writable(folder.path.parents[1])
         print("\n".join([f"run: {folder.path}", *prepared.lines()]), flush=True)
-    with stop_on_signals() as stop:
+    with StopSignals("stopping after this step (once more to stop at once)", ends=True) as signals:
         if not distributed.is_main():
-            return _follow(prepared, Control(str(device), stopped=stop))
-        return _train_in_folder(folder, prepared, Control(str(device), stopped=stop))
+            return _follow(prepared, Control(str(device), stopped=signals.asked))
+        return _train_in_folder(folder, prepared, Control(str(device), stopped=signals.asked))
 
 
 def _follow(prepared: Prepared, control: Control) -> int:

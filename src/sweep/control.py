@@ -7,10 +7,6 @@ from dataclasses import dataclass
 _REPORT_SECONDS = 0.2
 
 
-class Interrupted(Exception):
-    """Raised by a work function that was asked to stop and has saved its state."""
-
-
 @dataclass(frozen=True)
 class Progress:
     """Steps of a job since its last report: newly done, and found done in a checkpoint."""
@@ -67,8 +63,9 @@ class Control:
         self._last_report = time.monotonic()
         return self._sent
 
-    def take_back(self, earlier: Progress) -> None:
-        """Unsays what was said since `flush` returned `earlier`: those steps will be done, or found, again."""
-        said = self.flush()
-        self._steps, self._resumed = earlier.steps - said.steps, earlier.resumed - said.resumed
+    def retract(self, since: Progress) -> None:
+        """Takes back what was reported since `flush` returned `since`: those steps will be done, or found, again."""
+        reported = self.flush()
+        self._steps = since.steps - reported.steps
+        self._resumed = since.resumed - reported.resumed
         self.flush()

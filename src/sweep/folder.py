@@ -51,6 +51,7 @@ class RunFolder:
         self.mirror: Mirror | None = None
         self.warnings: list[str] = []
         self._states = CheckpointFile(self.path / "state.pt", run.key, self.warnings.append)
+        self._best = CheckpointFile(self.path / "best.pt", run.key, self.warnings.append)
         self.ended: Status | None = None
         self._started: float | None = None
         self._device = ""
@@ -157,6 +158,14 @@ class RunFolder:
         if state is not None:
             self._resume_step = state["step"]
         return state
+
+    def save_best(self, state: dict[str, Any]) -> None:
+        """Writes the weights that are the best so far, beside the state that continues the run."""
+        self._best.save(state)
+
+    def load_best(self) -> dict[str, Any] | None:
+        """Returns what `save_best` was given last, or None."""
+        return self._best.load()
 
     def save_arrays(self, **arrays: Any) -> None:
         """Writes numpy arrays to arrays.npz, in place of what was there."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from src.sweep.control import Control, Interrupted, Progress
+from src.stop import Interrupted
+from src.sweep.control import Control, Progress
 from src.sweep.devices import bind, is_gpu
 from src.sweep.faults import give_back, is_context_lost, out_of_memory
 from src.sweep.folder import RunFolder
@@ -138,19 +139,19 @@ def _call(work: Work, folders: list[RunFolder], control: Control, send: Send) ->
     """Does the runs, all in one call or in halves where that is more than the memory holds; False: the process is spoilt."""
     batches, usable = [folders], True
     while batches:
-        batch, said = batches.pop(0), control.flush()
+        batch, reported = batches.pop(0), control.flush()
         error = _attempt(work, batch, control) if usable else Interrupted()  # a new worker goes on with these
         if error is not None and is_context_lost(error, control.device):
             usable = False
             send(Note(f"{control.device}: its CUDA context is lost, its worker is replaced"))
         failure = out_of_memory(error, control) if usable and error is not None else None
-        again = _again(batch) if failure is not None else []
-        _end([folder for folder in batch if folder not in again], failure or error, send)
+        retried = _reset(batch) if failure is not None else []
+        _end([folder for folder in batch if folder not in retried], failure or error, send)
         if usable and (error is not None or is_gpu(control.device)):
             give_back(control.device, error)
-        if again:
-            control.take_back(said)
-            batches[:0] = _halves(again)
+        if retried:
+            control.retract(reported)
+            batches[:0] = _halves(retried)
             send(
                 Note(
                     f"{len(batch)} runs together do not fit in the memory of {control.device}, trying {len(batches[0])}"
@@ -170,12 +171,14 @@ def _attempt(work: Work, folders: list[RunFolder], control: Control) -> BaseExce
     return None
 
 
-def _again(batch: list[RunFolder]) -> list[RunFolder]:
+def _reset(batch: list[RunFolder]) -> list[RunFolder]:
     """The runs of a batch that was too large, ready for another attempt; none where it was one run."""
-    again = [folder for folder in batch if folder.ended is None] if len(batch) > 1 else []
-    for folder in again:
+    if len(batch) == 1:
+        return []
+    unfinished = [folder for folder in batch if folder.ended is None]
+    for folder in unfinished:
         folder.begin_again()
-    return again
+    return unfinished
 
 
 def _halves(folders: list[RunFolder]) -> list[list[RunFolder]]:

@@ -9,9 +9,9 @@ from src.sweep.control import Progress
 from src.sweep.folder import RunFolder
 from src.sweep.job import Job, JobEnded, JobLost, Message, Note, Outcome
 from src.sweep.lock import LockedError
-from src.sweep.plan import plan
-from src.sweep.progress import ProgressLine
+from src.sweep.progress import SweepProgress
 from src.sweep.run import Run
+from src.sweep.survey import survey
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Ledger:
 
     def __init__(self, out: Path, runs: list[Run], retry_failed: bool) -> None:
         self._out = out
-        state = plan(runs, out)
+        state = survey(runs, out)
         self.outcome = SweepOutcome(skipped=[run for run, _ in state.done])
         damaged = [(run, status.message) for run, status in state.interrupted if ".json" in status.message]
         self.messages = [f"{run.name}: {message}; it is done again" for run, message in damaged]
@@ -81,7 +81,7 @@ class Ledger:
         self._open = {run.key: run for run in self.pending}
         self._steps_left: dict[int, int] = {}
         self._steps = steps
-        self._progress = ProgressLine(len(self.pending), sum(steps(run) for run in self.pending))
+        self._progress = SweepProgress(len(self.pending), sum(steps(run) for run in self.pending))
         try:
             for message in self.messages:
                 self._progress.write(message)

@@ -83,7 +83,7 @@ class _Slot:
         exit_code = self._process.poll()  # asked first: what it sent before it died is read below
         try:
             while (readable or exit_code is not None) and self.connection.poll():
-                yield from self._take(self.connection.recv())
+                yield from self._handle(self.connection.recv())
                 if self._process is None:
                     return
         except (EOFError, OSError):
@@ -119,7 +119,7 @@ class _Slot:
         with contextlib.suppress(OSError):
             ours.send((self._settings, self._place, sys.path))
 
-    def _take(self, message: Message | str) -> Iterator[tuple[Job | None, Message]]:
+    def _handle(self, message: Message | str) -> Iterator[tuple[Job | None, Message]]:
         if message == "ready":
             self._ready, self._failed_starts = True, 0
         elif isinstance(message, str):

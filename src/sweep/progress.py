@@ -12,7 +12,7 @@ from tqdm import tqdm
 _PARTS, _SECONDS = 10, 60.0
 
 
-class ProgressLine:
+class SweepProgress:
     """Runs done and failed, steps per second and time left, on stderr.
 
     Args:

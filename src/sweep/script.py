@@ -5,8 +5,8 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 
 from src.sweep.devices import count_workers, describe_slots, is_gpu, make_slots, pick_devices
-from src.sweep.plan import Plan, plan
 from src.sweep.run import Run
+from src.sweep.survey import Survey, survey
 from src.sweep.sweep import run_sweep
 
 
@@ -20,7 +20,7 @@ def run_script(
     devices: list[str] | None = None,
     group: Callable[[Run], Hashable] | None = None,
     wandb: str | None = None,
-    estimate: Callable[[Plan], str] = lambda todo: "",
+    estimate: Callable[[Survey], str] = lambda todo: "",
 ) -> int:
     """Does `runs`, prints how they ended and their report, and returns the exit code of the script.
 
@@ -38,7 +38,7 @@ def run_script(
     devices = devices or pick_devices(args.device, args.gpus, args.launcher)
     workers = count_workers(devices, args.num_cpus, args.runs_per_gpu)
     if args.dry_run:
-        todo = plan(runs, args.out)
+        todo = survey(runs, args.out)
         placement = describe_slots(make_slots(devices, workers), args.launcher)
         lines = [*todo.lines(), f"{len(runs)} runs: {todo.summary()}", placement, estimate(todo)]
         print("\n".join(line for line in lines if line))

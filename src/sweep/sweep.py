@@ -6,17 +6,18 @@ from collections.abc import Callable, Generator, Hashable
 from pathlib import Path
 
 from src.errors import UserError, did_you_mean
+from src.stop import StopSignals
 from src.sweep.devices import make_slots, threads_of
 from src.sweep.job import Job, Message, Settings
 from src.sweep.ledger import Ledger, SweepOutcome
 from src.sweep.lock import check_writable
 from src.sweep.pool import run_in_processes
 from src.sweep.run import Run
-from src.sweep.signals import StopSignals
 from src.tracking import environment
 from src.tracking.wandb_choice import choose_wandb
 
 LAUNCHERS = ("process", "ray")
+_STOP_WORDS = ("saving the state of the runs (once more to kill them)", "killing the runs")
 
 
 def run_sweep(
@@ -64,7 +65,7 @@ def run_sweep(
     slots = make_slots(devices or ["cpu"], min(workers, len(jobs)))
     threads = threads_per_worker or threads_of(slots, launcher)
     with (
-        StopSignals() as signals,
+        StopSignals(*_STOP_WORDS) as signals,
         contextlib.closing(_launch(launcher, jobs, settings, slots, threads, signals.level)) as messages,
     ):
         ledger.follow(messages, steps, signals.level)

@@ -1,7 +1,7 @@
 """A worker process: it outlives many jobs, because importing torch and loading compiled code takes seconds.
 
 It is started as a fresh interpreter (never forked), so that thread counts are set before torch starts and the user's
-main script is not run again. It talks to its parent over one connection. Ctrl-C is the parent's affair; SIGTERM means:
+main script is not run again. It talks to its parent over one connection. Ctrl-C is the parent's affair; other signals mean:
 save and stop. When the parent is gone, whatever killed it, the work is asked to stop too, and ended a little later if
 it does not.
 """
@@ -15,6 +15,8 @@ import time
 import traceback
 from multiprocessing.connection import Connection
 
+from src.say import protect_streams
+from src.stop import StopSignals
 from src.sweep.control import Control
 from src.sweep.job import Job, Message, Settings, load_work, run_job
 
@@ -22,41 +24,32 @@ ORPHAN_GRACE = 20.0  # seconds between the parent's death and ours, at most
 WATCH_SECONDS = 1.0
 
 
-class Stop:
-    """Tells the work when to stop: SIGTERM arrived, or the parent is gone."""
+class Parent:
+    """The process that started this worker."""
 
-    def __init__(self, parent: int) -> None:
-        self._parent = parent
-        self._asked = False
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._ask)
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
 
-    def _ask(self, signum: int, frame: object) -> None:
-        self._asked = True
-
-    def __call__(self) -> bool:
-        return self._asked or self.is_orphan()
-
-    def is_orphan(self) -> bool:
-        return os.getppid() != self._parent
-
-    def reset(self) -> None:
-        """Forgets a SIGTERM that was sent to this worker alone: it ended one job, not the worker."""
-        self._asked = False
+    def is_gone(self) -> bool:
+        return os.getppid() != self._pid
 
 
 def main(descriptor: int, parent: int) -> None:
     """The life of a worker: settings in, then jobs until the connection ends."""
-    stop = Stop(parent)
+    protect_streams()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.set_inheritable(descriptor, False)
-    threading.Thread(target=_leave_with_parent, args=(stop,), daemon=True).start()
+    sweep = Parent(parent)
+    threading.Thread(target=_leave_with_parent, args=(sweep,), daemon=True).start()
     connection = Connection(descriptor)
-    with contextlib.suppress(EOFError, OSError):
+    with StopSignals() as signals, contextlib.suppress(EOFError, OSError):
         settings, place, sys.path[:] = connection.recv()
-        _serve(connection, settings, place, stop)
+        _serve(connection, settings, place, sweep, signals)
 
 
-def _serve(connection: Connection, settings: Settings, place: tuple[str, int], stop: Stop) -> None:
+def _serve(
+    connection: Connection, settings: Settings, place: tuple[str, int], sweep: Parent, signals: StopSignals
+) -> None:
     device, sharing = place
     try:
         work = load_work(settings.work)
@@ -69,15 +62,18 @@ def _serve(connection: Connection, settings: Settings, place: tuple[str, int], s
         with contextlib.suppress(OSError):  # the parent is gone; the work goes on until it asks whether to stop
             connection.send(message)
 
+    def stopped() -> bool:
+        return signals.asked() or sweep.is_gone()
+
     while True:
         job: Job = connection.recv()
-        ended = run_job(work, job, settings, Control(device, send, stop, sharing), send)
-        stop.reset()
+        ended = run_job(work, job, settings, Control(device, send, stopped, sharing), send)
+        signals.reset()  # what was sent to this worker alone ended one job, not the worker
         send(ended)
 
 
-def _leave_with_parent(stop: Stop) -> None:
-    while not stop.is_orphan():
+def _leave_with_parent(sweep: Parent) -> None:
+    while not sweep.is_gone():
         time.sleep(WATCH_SECONDS)
     time.sleep(ORPHAN_GRACE)
     os._exit(1)

@@ -11,17 +11,15 @@ import torch
 
 from src.engine import (
     Evaluation,
-    FileStore,
     Plan,
-    Stopped,
     TensorBatches,
     choose_device,
     classification,
     distributed,
-    fit,
-    stop_on_signals,
 )
 from src.errors import EXIT_INTERRUPTED
+from src.stop import Interrupted, StopSignals
+from tests.engine.ports import FileStore, fit
 from tests.engine.small import CPU, data, network, start
 
 
@@ -46,23 +44,25 @@ def main(out: Path, mode: str, where: str = "cpu") -> int:
     device = choose_device(where)
     rows = []
 
+    signals = StopSignals()
+
     def advance(n_steps: int) -> None:
-        if mode == "stop" and len(rows) == 1 and not stop():
+        if mode == "stop" and len(rows) == 1 and not signals.asked():
             signal.raise_signal(signal.SIGTERM)  # in process 0 alone
         if mode == "fail" and len(rows) == 1:
             raise ValueError("process 0 fails alone")
 
-    with distributed.process_group(device), stop_on_signals() as stop:
+    with distributed.process_group(device), signals:
         try:
             state, result = train(
                 8,
                 device,
                 log=lambda step, **row: rows.append(row),
                 store=FileStore(out, "ddp"),
-                stop=stop,
+                stop=signals.asked,
                 advance=advance,
             )
-        except Stopped:
+        except Interrupted:
             return EXIT_INTERRUPTED
         if distributed.is_main():
             torch.save(

@@ -14,21 +14,19 @@ from torch import nn
 from src.engine import (
     Ema,
     Evaluation,
-    FileStore,
     Plan,
-    Stopped,
     TensorBatches,
     TrainState,
     classification,
-    fit,
     make_optimizer,
     make_schedule,
     parameter_groups,
-    stop_on_signals,
 )
-from src.engine.rng import seed_all
+from src.engine.state import seed_all
 from src.errors import EXIT_INTERRUPTED
+from src.stop import Interrupted, StopSignals
 from src.tracking import JsonlLog
+from tests.engine.ports import FileStore, fit
 
 CPU = torch.device("cpu")
 
@@ -64,7 +62,6 @@ def full_run(**ports) -> tuple[TrainState, object]:
         CPU,
         evaluators={"val": validation},
         final={"test": validation},
-        say=lambda line: None,
         **ports,
     )
     return state, result
@@ -109,12 +106,12 @@ def main(folder: Path, delay: float) -> int:
 
     if not (folder / "last.pt").exists():
         log.rewind(-1)
-    with stop_on_signals() as stop:
+    with StopSignals() as signals:
         try:
             state, result = full_run(
-                log=log.log, store=FileStore(folder, "small"), stop=stop, advance=advance, resumed=resumed
+                log=log.log, store=FileStore(folder, "small"), stop=signals.asked, advance=advance, resumed=resumed
             )
-        except Stopped:
+        except Interrupted:
             return EXIT_INTERRUPTED
     print(fingerprint(state, result))
     return 0

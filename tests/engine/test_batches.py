@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from src.engine import DatasetBatches, TensorBatches, distributed
+from src.engine import TensorBatches, distributed
 from src.engine.batches import evaluation_order, samples_in, to_device, training_order
+from tests.engine.ports import DatasetBatches
 
 N = 103
 
@@ -42,7 +43,7 @@ def test_the_rest_of_an_epoch_is_the_end_of_the_whole(make, seed):
 
 
 def test_worker_processes_keep_the_order_and_draw_nothing():
-    alone, helped = DatasetBatches(Squares(), 10, seed=1), DatasetBatches(Squares(), 10, seed=1, num_workers=2)
+    alone, helped = DatasetBatches(Squares(), 10, seed=1), DatasetBatches(Squares(), 10, seed=1, workers=2)
     state = torch.get_rng_state()
     for epoch in (0, 1):
         for a, b in zip(alone.iterate(epoch, 2), helped.iterate(epoch, 2), strict=True):

@@ -8,6 +8,7 @@ from torch import nn
 
 from src.engine import classification
 from src.engine.compile import compiled
+from tests.engine.ports import fit
 from tests.engine.small import data, network
 
 
@@ -54,7 +55,7 @@ def test_what_is_right_is_used_and_the_check_leaves_no_trace(monkeypatch):
 
 @pytest.mark.slow
 def test_real_compiler_trains_the_same():
-    from src.engine import Plan, TensorBatches, fit
+    from src.engine import Plan, TensorBatches
     from tests.engine.small import CPU, start
 
     ends, lines = [], []

@@ -10,9 +10,10 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from src.engine import FileStore, distributed
+from src.engine import distributed
 from src.errors import UserError
 from tests.engine.ddp_small import train
+from tests.engine.ports import FileStore
 from tests.engine.small import without_times
 
 ROOT = Path(__file__).parents[2]

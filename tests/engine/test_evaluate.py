@@ -6,9 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from src.engine import Evaluation, Plan, TensorBatches, classification, fit
+from src.engine import Evaluation, Plan, TensorBatches, classification
 from src.engine.plan import limited
 from src.errors import UserError
+from tests.engine.ports import fit
 from tests.engine.small import CPU, data, network, start
 
 
@@ -65,16 +66,16 @@ class Counting:
     def __init__(self):
         self.steps = []
 
-    def save(self, state):
+    def save_state(self, state):
         self.steps.append(state["step"])
 
-    def load(self):
+    def load_state(self):
         return None
 
     def save_best(self, state):
         pass
 
-    load_best = load
+    load_best = load_state
 
 
 @pytest.mark.parametrize(("seconds", "steps"), [(0.0, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]), (1000.0, [10])])

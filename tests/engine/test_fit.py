@@ -16,13 +16,12 @@ from src.engine import (
     Ratio,
     TensorBatches,
     classification,
-    fit,
     make_schedule,
-    token_measures,
 )
 from src.engine.batches import training_order
-from src.engine.ema import Ema
+from src.engine.weights import Ema
 from src.errors import UserError
+from tests.engine.ports import fit
 from tests.engine.small import CPU, data, network, start
 
 
@@ -314,26 +313,7 @@ def test_user_errors(make, message):
         make()
 
 
-def test_token_measures_against_a_loop():
-    generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(5, 4, 3, generator=generator)
-    target = logits.argmax(-1)
-    target[0, 1] = (target[0, 1] + 1) % 3
-    mask = torch.rand(5, 4, generator=generator) > 0.4
-    mask[0, 1], mask[4] = True, False
-    losses, right, whole = [], [], []
-    for b in range(5):
-        hits = [bool(logits[b, t].argmax() == target[b, t]) for t in range(4) if mask[b, t]]
-        losses += [-torch.log_softmax(logits[b, t], -1)[target[b, t]].item() for t in range(4) if mask[b, t]]
-        right += hits
-        whole += [all(hits)] if hits else []
-    measures = {name: float(total / count) for name, (total, count) in token_measures(logits, target, mask).items()}
-    assert measures["loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-6)
-    assert measures["accuracy"] == pytest.approx(sum(right) / len(right))
-    assert measures["sequence_accuracy"] == pytest.approx(sum(whole) / len(whole)) == pytest.approx(0.75)
-
-
 def test_memory_store_keeps_the_best_only():
     store = MemoryStore()
     run(start(network()), TensorBatches(data(), 16, seed=1), Plan(max_epochs=2), store=store)
-    assert (store.load(), store.load_best()) == (None, None)
+    assert (store.load_state(), store.load_best()) == (None, None)

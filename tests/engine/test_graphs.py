@@ -8,12 +8,10 @@ import torch
 from src.engine import (
     Ema,
     Evaluation,
-    FileStore,
     Plan,
     TensorBatches,
     TrainState,
     classification,
-    fit,
     make_optimizer,
     make_schedule,
     parameter_groups,
@@ -21,8 +19,9 @@ from src.engine import (
 from src.engine import loop as loop_module
 from src.engine import step as step_module
 from src.engine.graphs import LIMIT, WARM_UP, Graphs, check_capturable, shapes
-from src.engine.optimizer_state import load_optimizer_state, make_capturable, optimizer_state
+from src.engine.optim import load_optimizer_state, make_capturable, optimizer_state
 from src.errors import UserError
+from tests.engine.ports import FileStore, fit
 from tests.engine.small import CPU, data, network, without_times
 from tests.engine.tape import TapeCapture
 

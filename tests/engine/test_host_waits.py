@@ -12,8 +12,8 @@ from torch import nn
 
 from src.dataloaders.base import Batch
 from src.engine import Ema, Plan, TrainState, make_optimizer, parameter_groups
-from src.engine.precision import loss_scaler
-from src.engine.rng import seed_all
+from src.engine.device import loss_scaler
+from src.engine.state import seed_all
 from src.engine.step import Step
 from src.experiments.classify.model import objective
 from src.experiments.selectivity import scores

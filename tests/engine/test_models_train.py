@@ -6,19 +6,18 @@ from torch import nn
 
 from src.engine import (
     Evaluation,
-    FileStore,
     Plan,
     TensorBatches,
     TrainState,
     classification,
-    fit,
     make_optimizer,
     parameter_groups,
 )
-from src.engine.rng import seed_all
+from src.engine.state import seed_all
 from src.kernels import DiagonalKernel, DPLRKernel, Kernel
 from src.layers import S4Block
 from src.models import Classifier, ResidualBackbone, Tower
+from tests.engine.ports import FileStore, fit
 from tests.engine.small import CPU, fingerprint
 
 H, L = 8, 40

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from src.engine import FileStore, GeneratedBatches, Plan, classification, fit
+from src.engine import GeneratedBatches, Plan, classification
+from tests.engine.ports import FileStore, fit
 from tests.engine.small import CPU, data, network, start
 
 BAD_STEP = 8
@@ -105,7 +106,7 @@ def test_the_saved_states_are_from_before(tmp_path, check_every):
     plan = Plan(max_epochs=4, save_steps=1, check_every=check_every)
     with pytest.raises(FloatingPointError, match="step 8"):
         train(start(network()), batches(nan_in_input), plan, store=store)
-    saved = store.load()
+    saved = store.load_state()
     assert saved["step"] == BAD_STEP - 1
     assert all(torch.isfinite(tensor).all() for tensor in saved["model"].values())
 

@@ -1,17 +1,16 @@
-"""What ties training to its surroundings: devices, signals, the store of a sweep's run, the progress line."""
+"""What ties training to its surroundings: devices, the store of a sweep's run, the progress line."""
 
 import io
-import os
-import signal
 import sys
-import types
 
 import pytest
 import torch
 
-from src.engine import RunStore, choose_device, describe_device, run_ports, stop_on_signals
-from src.engine.progress import ProgressLine
+from src.engine import choose_device, describe_device, run_ports
+from src.engine.progress import TrainingProgress
 from src.errors import UserError
+from src.stop import Interrupted
+from src.sweep import Control, Run, RunFolder
 
 
 def test_device_choice(monkeypatch):
@@ -46,39 +45,19 @@ def test_each_process_takes_its_own_gpu(monkeypatch):
         choose_device("cuda:0")
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_asks_and_handlers_are_put_back(signum, capsys):
-    earlier = signal.getsignal(signum)
-    with stop_on_signals() as stop:
-        assert not stop()
-        os.kill(os.getpid(), signum)
-        assert stop()
-        assert signal.getsignal(signum) is earlier  # the second one ends the process
-    assert signal.getsignal(signum) is earlier
-    assert "stopping after this step" in capsys.readouterr().err
-
-
-def test_the_store_of_a_run_keeps_the_best_beside_the_states(tmp_path):
-    states = []
-    folder = types.SimpleNamespace(
-        path=tmp_path,
-        run=types.SimpleNamespace(key="k"),
-        warnings=[],
-        save_state=states.append,
-        load_state=lambda: states[-1],
-    )
-    store = RunStore(folder)
-    store.save({"step": 3})
-    store.save_best({"model": {}, "value": 0.5})
-    assert store.load() == {"step": 3}
-    assert store.load_best()["value"] == 0.5
-    assert [path.name for path in tmp_path.iterdir()] == ["best.pt"]
+def test_a_run_folder_keeps_the_best_beside_the_states(tmp_path):
+    folder = RunFolder(tmp_path, Run("toy", {"seed": 0}))
+    with folder.locked():
+        folder.start({})
+        store = run_ports(folder, Control()).store
+        store.save_best({"model": {}, "value": 0.5})
+        store.save_state({"step": 3})
+        assert store.load_best()["value"] == 0.5
+    assert {path.name for path in folder.path.glob("*.pt")} == {"best.pt", "state.pt"}
 
 
 def test_a_whole_training_run_inside_a_sweep_folder(tmp_path):
     """With the real run folder: stop, resume, and the log of an unbroken run."""
-    from src.engine import Stopped
-    from src.sweep import Control, Run, RunFolder
     from tests.engine.small import fingerprint, full_run, without_times
 
     def train(out, stop_after: int | None = None):
@@ -87,12 +66,12 @@ def test_a_whole_training_run_inside_a_sweep_folder(tmp_path):
             folder.start({})
             asked = iter(range(1000))
             control = Control(stopped=lambda: stop_after is not None and next(asked) >= stop_after)
-            end = fingerprint(*full_run(**run_ports(folder, control)))
+            end = fingerprint(*full_run(**vars(run_ports(folder, control))))
             folder.finish({})
         return end, without_times(folder.metrics())
 
     whole = train(tmp_path / "whole")
-    with pytest.raises(Stopped):
+    with pytest.raises(Interrupted):
         train(tmp_path / "broken", stop_after=9)
     assert train(tmp_path / "broken") == whole
 
@@ -105,7 +84,7 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize(("stream", "drawn"), [(Terminal, True), (io.StringIO, False)])
 def test_the_progress_line_is_for_terminals(monkeypatch, stream, drawn):
     monkeypatch.setattr(sys, "stderr", stream())
-    line = ProgressLine(10, 2, show=True)
+    line = TrainingProgress(10, 2, show=True)
     line.step(64)
     line.show(1, {"loss": 0.25, "accuracy": 0.5}, 1234.0)
     line.close()

@@ -8,9 +8,11 @@ import sys
 import pytest
 import torch
 
-from src.engine import FileStore, MemoryStore, Stopped, load_weights, read_checkpoint, weights_in
+from src.engine import MemoryStore, load_weights, read_checkpoint, weights_in
 from src.errors import EXIT_INTERRUPTED
+from src.stop import Interrupted
 from src.tracking import JsonlLog, read_jsonl
+from tests.engine.ports import FileStore
 from tests.engine.small import fingerprint, full_run, without_times
 
 N_STEPS = 24
@@ -65,9 +67,9 @@ def test_without_a_saved_random_state_the_end_would_differ(unbroken, tmp_path):
     with pytest.raises(Killed):
         full_run(store=FileStore(tmp_path, "a"), advance=kill_at(8))
     store = FileStore(tmp_path, "a")
-    saved = store.load()
+    saved = store.load_state()
     saved["processes"][0]["rng"]["torch"] = torch.Generator().manual_seed(99).get_state()
-    store.save(saved)
+    store.save_state(saved)
     assert fingerprint(*full_run(store=FileStore(tmp_path, "a"))) != unbroken
 
 
@@ -77,9 +79,9 @@ def test_logging_and_saving_change_nothing(unbroken):
 
 def test_stop_saves_the_state_of_this_very_step(unbroken, tmp_path):
     asked = iter([False] * 7 + [True])  # after each step, and after the first epoch
-    with pytest.raises(Stopped, match="step 7"):
+    with pytest.raises(Interrupted, match="step 7"):
         full_run(store=FileStore(tmp_path, "a"), stop=lambda: next(asked))
-    assert FileStore(tmp_path, "a").load()["step"] == 7
+    assert FileStore(tmp_path, "a").load_state()["step"] == 7
     assert fingerprint(*full_run(store=FileStore(tmp_path, "a"))) == unbroken
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.engine.rng import rng_state, set_rng_state
+from src.engine.state import rng_state, set_rng_state
 from src.errors import UserError
 from src.sweep import RunFolder
 from src.sweep.cli import SuggestingParser, add_common_arguments

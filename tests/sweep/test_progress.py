@@ -5,7 +5,7 @@ import io
 import pytest
 
 from src.sweep.control import Control, Progress
-from src.sweep.progress import ProgressLine
+from src.sweep.progress import SweepProgress
 
 
 class Terminal(io.StringIO):
@@ -22,7 +22,7 @@ def clock(monkeypatch):
 
 def test_plain_lines_come_at_each_tenth_or_after_a_minute(clock):
     stream = io.StringIO()
-    line = ProgressLine(4, 1000, stream)
+    line = SweepProgress(4, 1000, stream)
     for _ in range(1000):  # eight steps a second
         clock[0] += 0.125
         line.advance(1)
@@ -38,7 +38,7 @@ def test_plain_lines_come_at_each_tenth_or_after_a_minute(clock):
 
 def test_a_slow_sweep_says_something_each_minute_while_it_moves(clock):
     stream = io.StringIO()
-    line = ProgressLine(1, 10**6, stream)
+    line = SweepProgress(1, 10**6, stream)
     for second in range(600):
         clock[0] += 1.0
         line.advance(1 if second < 300 else 0)
@@ -48,7 +48,7 @@ def test_a_slow_sweep_says_something_each_minute_while_it_moves(clock):
 
 def test_steps_found_in_checkpoints_do_not_count_for_the_speed(clock):
     stream = io.StringIO()
-    line = ProgressLine(1, 100, stream)
+    line = SweepProgress(1, 100, stream)
     clock[0] += 1.0
     line.advance(10, resumed=50)
     line.tick()
@@ -62,7 +62,7 @@ def test_steps_found_in_checkpoints_do_not_count_for_the_speed(clock):
 
 def test_the_live_line_has_runs_speed_and_time_left():
     stream = Terminal()
-    line = ProgressLine(3, 100, stream)
+    line = SweepProgress(3, 100, stream)
     line.count(done=1, failed=1)
     line.advance(20, resumed=30)
     line.forget(10)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from src.errors import UserError
-from src.sweep import Run, RunFolder, collect, plan
+from src.sweep import Run, RunFolder, collect, survey
 from tests.sweep.sweep_process import ROOT, children, results
 from tests.sweep.toy_sweep import N_STEPS, toy_runs, toy_sweep
 
@@ -146,7 +146,7 @@ def test_unknown_launcher_gets_a_suggestion(tmp_path):
         toy_sweep(tmp_path, launcher="proces")
 
 
-def test_plan_tells_how_far_runs_are_and_touches_nothing(tmp_path):
+def test_a_survey_tells_how_far_runs_are_and_touches_nothing(tmp_path):
     runs = toy_runs(4)
     (tmp_path / "fail-1-7").touch()
     toy_sweep(tmp_path, runs[:2])
@@ -154,9 +154,9 @@ def test_plan_tells_how_far_runs_are_and_touches_nothing(tmp_path):
     with interrupted.locked():
         interrupted.start({})
         interrupted.save_state({"step": 15})
-        assert [run for run, _ in plan(runs, tmp_path).running] == [runs[2]]
+        assert [run for run, _ in survey(runs, tmp_path).running] == [runs[2]]
     before = sorted(tmp_path.rglob("*"))
-    result = plan(runs, tmp_path)
+    result = survey(runs, tmp_path)
     assert result.lines() == [
         f"done        seed 0 [{runs[0].key}]",
         f"interrupted seed 2 [{runs[2].key}] at step 15: was cut off",
@@ -165,7 +165,7 @@ def test_plan_tells_how_far_runs_are_and_touches_nothing(tmp_path):
     ]
     assert result.summary() == "1 done, 1 to be continued, 1 failed, 0 running in another sweep, 1 new"
     assert sorted(tmp_path.rglob("*")) == before
-    assert plan(runs, tmp_path / "nowhere").new
+    assert survey(runs, tmp_path / "nowhere").new
     assert not (tmp_path / "nowhere").exists()
 
 

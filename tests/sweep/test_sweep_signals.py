@@ -7,7 +7,6 @@ import sys
 import time
 
 from src.sweep import RunFolder
-from src.sweep.signals import StopSignals
 from tests.sweep.sweep_process import (
     PATIENCE,
     ROOT,
@@ -114,19 +113,6 @@ def test_two_sweeps_in_one_folder_share_the_runs(tmp_path, capfd, unbroken):
     assert first.returncode == 0
     assert "6 runs done" in said
     assert results(tmp_path) == unbroken
-
-
-def test_a_hangup_counts_unless_nohup_ignores_it():
-    with StopSignals() as stop:
-        os.kill(os.getpid(), signal.SIGHUP)
-        assert stop.level() == 1
-    earlier = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with StopSignals() as stop:
-            os.kill(os.getpid(), signal.SIGHUP)
-            assert stop.level() == 0
-    finally:
-        signal.signal(signal.SIGHUP, earlier)
 
 
 def finish_and_compare(tmp_path, unbroken) -> None:

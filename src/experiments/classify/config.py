@@ -7,7 +7,7 @@ from typing import Any, Literal
 from src.config import build
 from src.dataloaders.load import check_options
 from src.engine import Plan, make_schedule
-from src.engine.precision import Precision
+from src.engine.device import Precision
 from src.engine.schedule import Schedule
 from src.errors import UserError, did_you_mean
 from src.experiments.classify.layers import Layer, parse_layer

@@ -10,7 +10,7 @@ from src.dataloaders import Splits
 from src.dataloaders.base import Batch
 from src.engine import Ema, TrainState, class_measures, load_weights, make_optimizer, read_checkpoint, weights_in
 from src.engine.optim import Group, parameter_groups
-from src.engine.rng import seed_all
+from src.engine.state import seed_all
 from src.engine.tally import Measures
 from src.experiments.classify.config import RetrievalTask, TrainConfig
 from src.models import Classifier, ResidualBackbone, Retrieval, Tower

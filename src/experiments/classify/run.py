@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,16 +11,16 @@ import torch
 from torch import nn
 
 from src.dataloaders import Splits
-from src.engine import Evaluation, FitResult, Stopped, describe_device, distributed, fit, group_table, run_ports
+from src.engine import Evaluation, FitResult, Ports, describe_device, distributed, fit, group_table, run_ports
 from src.engine.batches import Batches
+from src.engine.device import slowness
 from src.engine.graphs import check_capturable
-from src.engine.precision import slowness
-from src.engine.rng import seed_all
+from src.engine.state import seed_all
 from src.experiments.classify.config import TrainConfig, parse
 from src.experiments.classify.data import PlacedSplits, load_splits, place
 from src.experiments.classify.model import DataShape, build_model, groups_of, objective, start
 from src.report.train import draw_curves
-from src.sweep import Control, Interrupted, RunFolder
+from src.sweep import Control, RunFolder
 
 CHANCE_EPOCHS = 3  # after so many a loss that still sits at ln(classes) is worth a warning
 Say = Callable[[str], None]
@@ -115,26 +115,21 @@ def train(
     config, device = prepared.config, prepared.device
     seed_all(config.train.seed, distributed.rank())
     state = start(config, prepared.model, groups_of(config, prepared.model))
-    ports: dict[str, Any] = {"stop": control.stop}
+    ports = Ports(stop=control.stop)
     watch = Watch(prepared, say, folder)
     if folder is not None:
-        ports = {**run_ports(folder, control), "progress": progress, "say": say, "log": watch.log}
-        if not resume:
-            ports["store"].load = lambda: None
+        ports = replace(run_ports(folder, control), progress=progress, say=say, log=watch.log, resume=resume)
     batches = prepared.batches("train", config.train.seed, config.loader.drop_last)
-    try:
-        result = fit(
-            state,
-            batches,
-            objective,
-            config.trainer.plan(config.train),
-            device,
-            evaluators={"val": prepared.evaluation("val")},
-            final={"test": prepared.evaluation("test")},
-            **ports,
-        )
-    except Stopped:
-        raise Interrupted from None
+    result = fit(
+        state,
+        batches,
+        objective,
+        config.trainer.plan(config.train),
+        device,
+        evaluators={"val": prepared.evaluation("val")},
+        final={"test": prepared.evaluation("test")},
+        ports=ports,
+    )
     if folder is not None:
         draw_curves(folder, config.reference.accuracy)
         folder.finish(outcome(prepared, result, watch))

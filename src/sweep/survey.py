@@ -9,7 +9,7 @@ from src.sweep.run import Run
 
 
 @dataclass(frozen=True)
-class Plan:
+class Survey:
     """Each run with its status, in one of five lists."""
 
     done: list[tuple[Run, Status]] = field(default_factory=list)
@@ -30,9 +30,9 @@ class Plan:
         return [_line(run, status) for run, status in everything]
 
 
-def plan(runs: Iterable[Run], out: str | Path) -> Plan:
+def survey(runs: Iterable[Run], out: str | Path) -> Survey:
     """Returns the plan for `runs` in the folder `out`; no folder is made."""
-    result = Plan()
+    result = Survey()
     for run in runs:
         status = RunFolder(out, run).status()
         getattr(result, status.state).append((run, status))

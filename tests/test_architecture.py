@@ -38,6 +38,8 @@ MAY_IMPORT = {
     "bench": {"theory", "models", "layers", "kernels", "ops", "linalg", "tasks", "engine", "tracking", "config"},
     "experiments": None,  # the top: everything
     "api": None,  # the public names
+    "console": {"api"},  # hands on to any module by name
+    "export": {"experiments"},
 }
 
 

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from src.dataloaders.base import Batch, MapDataset
-from src.dataloaders.cache import MappedArray
+from src.dataloaders.cache import MappedArray, remake
 from src.dataloaders.placement import Placement, send, tensor_of
+from src.files import reading
 
 PAD, UNKNOWN, END = 0, 1, 2
 SPECIAL = ("<pad>", "<unk>", "<eos>")
@@ -124,7 +125,9 @@ def _write_tokens(
 
 def read_vocabulary(folder: Path) -> tuple[str, ...]:
     """Returns the symbols in the order of their numbers."""
-    return tuple(json.loads((folder / "vocabulary.json").read_text(encoding="utf-8")))
+    path = folder / "vocabulary.json"
+    with reading(path, "the vocabulary of the cache", remake(folder)):
+        return tuple(map(str, json.loads(path.read_text(encoding="utf-8"))))
 
 
 class TokenSequences(MapDataset):

@@ -2,5 +2,6 @@
 
 from src.dataloaders.base import Batch, SequenceDataset, Splits, Subset
 from src.dataloaders.load import check_options, load
+from src.dataloaders.summary import summarize
 
-__all__ = ["Batch", "SequenceDataset", "Splits", "Subset", "check_options", "load"]
+__all__ = ["Batch", "SequenceDataset", "Splits", "Subset", "check_options", "load", "summarize"]

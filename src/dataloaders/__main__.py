@@ -15,6 +15,7 @@ from src.dataloaders.root import data_root
 from src.errors import UserError, run_door
 
 LEVELLED = ("pathfinder", "pathx")
+OWN = ("path", "test_path", "label", "target")  # options of `check file`
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,6 +45,12 @@ def _parser() -> SuggestingParser:
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", default="all", help=f"{', '.join(DATASETS)} (default: all that are there)")
+    parser.add_argument("--path", metavar="FILE", help="of your own data: `check file --path X` says what is in X")
+    parser.add_argument("--test-path", metavar="FILE", help="of your own data: a second file, the test split")
+    parser.add_argument("--label", metavar="COLUMN", help="of your own table: the column of the label")
+    parser.add_argument(
+        "--target", choices=("auto", "class", "number"), help="of your own data: what labels are (default: auto)"
+    )
     parser.add_argument("--sheet", type=_png, metavar="PNG", help="write a contact sheet of an image set")
     _add_variant(parser)
 
@@ -154,7 +161,9 @@ def _list(arguments: argparse.Namespace) -> int:
     print(f"data root: {data_root()}")
     for name in DATASETS:
         options = check_options(name)
-        if is_ready(name):
+        if name == "file":
+            status = f"yours    {options.layout.how}"
+        elif is_ready(name):
             status = f"ready    {options.find()}"
         else:
             how = ["download"] if name in RECIPES and RECIPES[name].urls else ["--archive lra_release.gz"]
@@ -168,20 +177,23 @@ def _list(arguments: argparse.Namespace) -> int:
 def _check_all(arguments: argparse.Namespace) -> int:
     if arguments.name != "all":
         return _check(_resolve(arguments), arguments)
-    for option in ("sheet", "level", "resolution"):
+    for option in ("sheet", "level", "resolution", *OWN):
         if getattr(arguments, option) is not None:
-            raise UserError(f"--{option} needs the name of a data set")
-    ready = [name for name in DATASETS if is_ready(name)]
+            raise UserError(f"--{option.replace('_', '-')} needs the name of a data set")
     for name in DATASETS:
-        if name in ready:
+        if is_ready(name):
             _check(name, arguments)
-        else:
+        elif name != "file":
             print(f"{name}: not there")
     return 0
 
 
 def _check(name: str, arguments: argparse.Namespace) -> int:
-    options = {} if arguments.level is None else {"level": arguments.level}
+    given = {key: getattr(arguments, key) for key in ("level", *OWN)}
+    options = {key: value for key, value in given.items() if value is not None}
+    for option in OWN:
+        if option in options and name != "file":
+            raise UserError(f"--{option.replace('_', '-')} is for your own data: check file --path FILE")
     print(f"{name}: {check(name, **options)}")
     if arguments.sheet is not None:
         write_sheet(load(name, **options), arguments.sheet)

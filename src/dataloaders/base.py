@@ -17,7 +17,7 @@ class Batch(NamedTuple):
     """Examples with their labels.
 
     x: (B, L, d_input) float32 values, (B, L) int64 tokens, or (B, 2, L) tokens of document pairs.
-    y: (B,) int64 classes.
+    y: (B,) int64 classes, or float32 numbers in units of their standard deviation (`Splits.target`).
     lengths: (B,), or (B, 2) for pairs: how many entries of each sequence are real; None where all are.
     """
 
@@ -28,6 +28,16 @@ class Batch(NamedTuple):
 
 class SequenceDataset(Protocol):
     """A map data set that is asked for batches."""
+
+    @property
+    def labels(self) -> Tensor:
+        """(N,) what `batch` gives as y, for all examples."""
+        ...
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """(N,), or (N, 2) for pairs: what `batch` gives as lengths, for all examples; None where all are as long."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -67,6 +77,17 @@ class Subset(MapDataset):
     def __len__(self) -> int:
         return len(self.indices)
 
+    @property
+    def labels(self) -> Tensor:
+        """See `SequenceDataset.labels`."""
+        return self.dataset.labels[self.indices]
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """See `SequenceDataset.lengths`."""
+        lengths = self.dataset.lengths
+        return None if lengths is None else lengths[self.indices]
+
     def batch(self, indices: Tensor, generator: torch.Generator | None = None) -> Batch:
         """See `SequenceDataset.batch`."""
         return self.dataset.batch(self.indices[indices], generator)
@@ -81,21 +102,25 @@ class Splits:
     """A data set ready for training.
 
     Attributes:
-        n_classes: number of classes.
+        n_classes: number of classes; None where the label is a number.
         l_max: no sequence is longer.
         d_input: width of a time step; None for tokens.
         vocabulary: the symbols in the order of their numbers, the padding first; None for values.
+        classes: their names in the order of their numbers, where they have names.
+        target: mean and standard deviation of the training labels where a label is a number: y counts standard deviations from the mean.
         note: how the splits were made, in one line for the results.
     """
 
     train: SequenceDataset
     val: SequenceDataset
     test: SequenceDataset
-    n_classes: int
+    n_classes: int | None
     l_max: int
     d_input: int | None = None
     vocabulary: tuple[str, ...] | None = None
     note: str = ""
+    classes: tuple[str, ...] | None = None
+    target: tuple[float, float] | None = None
 
     def placed(self, placement: Placement) -> "Splits":
         """Returns the splits with their arrays in `placement`."""

@@ -4,7 +4,7 @@ from types import ModuleType
 from typing import Any
 
 from src.config import build
-from src.dataloaders import aan, cifar, digits, fashion_mnist, imdb, listops, mnist, pathfinder, sc
+from src.dataloaders import aan, cifar, digits, fashion_mnist, file, imdb, listops, mnist, pathfinder, sc
 from src.dataloaders.base import Splits
 from src.errors import UserError, did_you_mean
 
@@ -20,6 +20,7 @@ DATASETS: dict[str, tuple[ModuleType, dict[str, Any]]] = {
     "fashion_mnist": (fashion_mnist, {}),
     "sc": (sc, {}),
     "digits": (digits, {}),
+    "file": (file, {}),
 }
 
 

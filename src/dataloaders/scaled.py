@@ -56,6 +56,11 @@ class ScaledSequences(MapDataset):
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def lengths(self) -> None:
+        """All are of one length."""
+        return None
+
     def batch(self, indices: Tensor, generator: torch.Generator | None = None) -> Batch:
         """See `SequenceDataset.batch`. Raises ValueError where augmentation has no generator to draw from."""
         values = tensor_of(self.values)

@@ -90,7 +90,10 @@ def build_tokens(
                     counts = _add_counts(counts, numbers)
         sizes[split] = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         np.save(folder / f"{split}_offsets.npy", sizes[split])
-        np.save(folder / f"{split}_labels.npy", np.array(labels, dtype=np.int64))
+        np.save(
+            folder / f"{split}_labels.npy",
+            np.array(labels, dtype=np.float32 if isinstance(labels[0], np.floating) else np.int64),
+        )
     names = sorted(
         (-int(counts[number]), symbols.name(int(number)), int(number)) for number in np.flatnonzero(counts >= min_freq)
     )
@@ -145,6 +148,17 @@ class TokenSequences(MapDataset):
 
     def __len__(self) -> int:
         return len(self._labels)
+
+    @property
+    def labels(self) -> torch.Tensor:
+        """See `SequenceDataset.labels`."""
+        return tensor_of(self._labels)
+
+    @property
+    def lengths(self) -> torch.Tensor:
+        """See `SequenceDataset.lengths`."""
+        lengths = self._offsets.tensor.diff()
+        return lengths if self.documents == 1 else lengths.unflatten(0, (-1, self.documents))
 
     def batch(self, indices: torch.Tensor, generator: torch.Generator | None = None) -> Batch:
         """See `SequenceDataset.batch`."""

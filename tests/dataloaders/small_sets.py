@@ -111,6 +111,17 @@ def write_pathfinder(folder: Path) -> None:
     (folder / "generator.json").write_text('{"generator": "pathfinder", "num": 20}')
 
 
+def write_own(folder: Path) -> None:
+    """Thirty sequences and texts of two classes in each format that a user may bring."""
+    x, y = np.random.default_rng(3).normal(size=(30, 5)), np.arange(30) % 2
+    np.savez(folder / "a.npz", x=x, y=y)
+    rows = [f"{label},{','.join(f'{value:.3f}' for value in row)}" for row, label in zip(x, y, strict=True)]
+    (folder / "wide.csv").write_text("\n".join(["label,a,b,c,d,e", *rows]) + "\n")
+    rows = [f"{i},{t},{x[i, t]:.3f},{y[i]}" for i in range(30) for t in range(5)]
+    (folder / "long.csv").write_text("\n".join(["id,time,a,label", *rows]) + "\n")
+    (folder / "texts.jsonl").write_text("".join(f'{{"text": "text {i}", "label": {i % 2}}}\n' for i in range(30)))
+
+
 @dataclass(frozen=True)
 class SmallSet:
     """A set, where its files go under `data_dir`, and the files to damage.
@@ -159,5 +170,10 @@ SETS = (
         *("pathfinder", write_pathfinder, "pathfinder32/curv_contour_length_14"),
         whole=("imgs/0/sample_3.png", "generator.json"),
         texts=("metadata/0.npy",),
+    ),
+    SmallSet("file", write_own, ".", whole=("a.npz",), options={"path": "a.npz"}),
+    *(
+        SmallSet("file", write_own, ".", texts=(name,), options={"path": name})
+        for name in ("wide.csv", "long.csv", "texts.jsonl")
     ),
 )

@@ -15,7 +15,7 @@ class Tiny(MapDataset):
 
     def __init__(self, n: int, L: int, classes: int, d_input: int | None, documents: int = 1, seed: int = 0):
         rng = np.random.default_rng(seed)
-        self.y = torch.from_numpy(rng.integers(classes, size=n))
+        self.y = self.labels = torch.from_numpy(rng.integers(classes, size=n))
         if d_input is None:
             self.lengths = torch.from_numpy(rng.integers(2, L + 1, size=(n, documents)))
             self.x = torch.from_numpy(rng.integers(3, 9, size=(n, documents, L)))

@@ -8,18 +8,18 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 
-from src.dataloaders.base import SequenceDataset, Splits, Subset
-from src.dataloaders.cache import cached, fingerprint
-from src.dataloaders.layout import Layout
-from src.dataloaders.options import ThreeWay
-from src.dataloaders.own import arrays, tables, texts
-from src.dataloaders.own.describe import describe, describe_targets
-from src.dataloaders.own.raw import SPLITS, Raw, check_raw, join
-from src.dataloaders.own.series import Series, scaled
-from src.dataloaders.own.targets import Targets, parts_of, targets_of
-from src.dataloaders.tokens import Characters, TokenSequences, build_tokens, read_vocabulary
-from src.errors import UserError, did_you_mean
-from src.files import unusable
+from ..errors import UserError, did_you_mean
+from ..files import unusable
+from .base import SequenceDataset, Splits, Subset
+from .cache import cached, fingerprint
+from .layout import Layout
+from .options import ThreeWay
+from .own import arrays, tables, texts
+from .own.describe import describe, describe_targets
+from .own.raw import SPLITS, Raw, check_raw, join
+from .own.series import Series, scaled
+from .own.targets import Targets, parts_of, targets_of
+from .tokens import Characters, TokenSequences, build_tokens, read_vocabulary
 
 SUFFIXES = (".npz", ".csv", ".tsv", ".jsonl")
 LAYOUT = Layout(

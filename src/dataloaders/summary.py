@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from src.dataloaders.base import SequenceDataset, Splits
+from .base import SequenceDataset, Splits
 
 
 def summarize(splits: Splits) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from src.dataloaders.own.raw import SPLITS, Gaps, Raw, check_parts, tidy_labels
-from src.errors import did_you_mean
-from src.files import read_npz, unusable
+from ...errors import did_you_mean
+from ...files import read_npz, unusable
+from .raw import SPLITS, Gaps, Raw, check_parts, tidy_labels
 
 KEYS = ("x", "y", "lengths", *SPLITS)
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from src.dataloaders.own.raw import Raw
-from src.dataloaders.own.targets import Targets
+from .raw import Raw
+from .targets import Targets
 
 
 def describe(raw: Raw) -> str:

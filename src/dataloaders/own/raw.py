@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.files import unusable
+from ...files import unusable
 
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "?"})  # cells that stand for no number, in any case
 SPLITS = ("train", "val", "test")

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.dataloaders.base import Batch, MapDataset
-from src.dataloaders.placement import Placement, send
+from ..base import Batch, MapDataset
+from ..placement import Placement, send
 
 
 @dataclass(frozen=True, eq=False)

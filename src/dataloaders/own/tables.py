@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from src.dataloaders.own.raw import MISSING, Gaps, Raw, numbers_or_text
-from src.errors import did_you_mean
-from src.files import read_lines, reading, unusable
+from ...errors import did_you_mean
+from ...files import read_lines, reading, unusable
+from .raw import MISSING, Gaps, Raw, numbers_or_text
 
 LABELS = ("label", "class", "target", "y")
 LONGEST = 1 << 26  # characters of a row

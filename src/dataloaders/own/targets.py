@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from src.dataloaders.own.raw import SPLITS, Raw
-from src.dataloaders.own.split import stratified
-from src.errors import UserError
+from ...errors import UserError
+from .raw import SPLITS, Raw
+from .split import stratified
 
 MOST_CLASSES = 1000  # whole numbers that take more values are no classes
 

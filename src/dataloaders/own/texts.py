@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.dataloaders.own.raw import Raw, tidy_labels
-from src.files import read_lines, reading, unusable
+from ...files import read_lines, reading, unusable
+from .raw import Raw, tidy_labels
 
 LONGEST = 1 << 26  # characters of a line
 EXPECTED = 'lines such as {"text": "...", "label": ...}'

@@ -33,6 +33,7 @@ from src.errors import UserError
 from src.experiments.classify.data import PlacedSplits
 from src.experiments.ptd_models import PERTURBED, ModelName, StateForm, classifier, ssm_layer
 from src.linalg.ptd import Perturbation
+from src.report.index import IndexPage
 from src.report.options import Options
 from src.sweep import Control, Run, RunFolder
 from src.sweep.script import run_script
@@ -213,5 +214,10 @@ def run_all(
     config = build(kind, runs[0].config)
     steps = steps_of(config, load_splits(config))
     return run_script(
-        runs, work, args, steps=lambda run: steps, report=lambda path: report(path, Options.of(args, runs))
+        runs,
+        work,
+        args,
+        steps=lambda run: steps,
+        report=lambda path: report(path, Options.of(args, runs)),
+        page=IndexPage(args.out),
     )

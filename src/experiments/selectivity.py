@@ -35,6 +35,7 @@ from src.experiments.selectivity_config import DatasetConfig, SelectivityConfig,
 from src.models.mamba_lm import MambaConfig, MambaLM
 from src.ops.backend import chosen
 from src.report import selectivity as report
+from src.report.index import IndexPage
 from src.report.options import Options, add_report_arguments
 from src.resources import module, resource
 from src.sweep import Control, Run, RunFolder
@@ -166,6 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args,
         steps=lambda run: _steps(from_plain(run.config)),
         report=lambda folder: report.report(folder, Options.of(args, runs)),
+        page=IndexPage(args.out),
     )
 
 

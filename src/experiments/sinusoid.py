@@ -31,6 +31,7 @@ from src.experiments.ptd_options import checked_perturbation, content_hash, find
 from src.layers import S4Block
 from src.models import Classifier, ResidualBackbone, Tower
 from src.report import sinusoid as report
+from src.report.index import IndexPage
 from src.report.options import Options, add_report_arguments
 from src.resources import module
 from src.sweep import Control, Run, RunFolder
@@ -199,6 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args,
         steps=steps,
         report=lambda folder: report.report(folder, Options.of(args, runs)),
+        page=IndexPage(args.out),
     )
 
 

@@ -17,6 +17,7 @@ from src.experiments.classify.config import TrainConfig, parse
 from src.experiments.classify.model import check_layer
 from src.experiments.classify.run import Prepared, prepare, train
 from src.report import train as report
+from src.report.index import IndexPage
 from src.report.options import Options, add_report_arguments
 from src.resources import module
 from src.stop import StopSignals
@@ -151,6 +152,7 @@ def _sweep(runs: list[Run], config: TrainConfig, args: Any, devices: list[str]) 
     if config.train.mode == "test":
         raise UserError("-m trains; evaluate one checkpoint at a time")
     _wandb(config)
+    page = IndexPage(config.out)
     outcome = run_sweep(
         runs,
         module("experiments.classify.run:work"),
@@ -162,11 +164,13 @@ def _sweep(runs: list[Run], config: TrainConfig, args: Any, devices: list[str]) 
         retry_failed=args.retry_failed,
         wandb=config.wandb.mode,
         wandb_project=config.wandb.project,
+        watch=page.refresh,
     )
     print(outcome.report(config.out))
     if outcome.done or outcome.skipped:
         folders = sorted({Path(config.out) / run.experiment for run in runs})
         print(report.report(folders, Options.of(args, runs)))
+    _write(page)
     return outcome.exit_code
 
 
@@ -203,7 +207,16 @@ def _train_here(run: Run, config: TrainConfig, device: torch.device) -> int:
     with StopSignals("stopping after this step (once more to stop at once)", ends=True) as signals:
         if not distributed.is_main():
             return _follow(prepared, Control(str(device), stopped=signals.asked))
-        return _train_in_folder(folder, prepared, Control(str(device), stopped=signals.asked))
+        page = IndexPage(config.out)
+        control = Control(str(device), send=lambda progress: page.refresh(), stopped=signals.asked)
+        code = _train_in_folder(folder, prepared, control)
+        _write(page)
+        return code
+
+
+def _write(page: IndexPage) -> None:
+    if page.write():
+        print(f"All runs: {page.path}")
 
 
 def _follow(prepared: Prepared, control: Control) -> int:

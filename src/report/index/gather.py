@@ -185,7 +185,9 @@ def _metrics(result: Plain, rows: list[Plain]) -> dict[str, float]:
 def _curves(rows: list[Plain], points: int) -> dict[str, list[list[float]]]:
     """Each metric as [steps, values] of finite numbers, thinned to so many points; what validation says comes first."""
     names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in _NO_METRICS]
-    names.sort(key=lambda name: (not name.startswith("val/"), not name.startswith("test"), not name.startswith("train")))
+    names.sort(
+        key=lambda name: (not name.startswith("val/"), not name.startswith("test"), not name.startswith("train"))
+    )
     curves = {}
     for name in names[:_METRICS]:
         pairs = [(row["step"], v) for row in rows if (v := _number(row.get(name))) is not None]

@@ -102,7 +102,12 @@ def _assets() -> dict[str, str]:
     """Style and code that stand in the page."""
     from markupsafe import Markup  # what stands in these files is ours or the library's: not to be escaped
 
-    files = {"css": "page.css", "js": "page.js", "chart_css": "vendor/uPlot.min.css", "chart_js": "vendor/uPlot.iife.min.js"}
+    files = {
+        "css": "page.css",
+        "js": "page.js",
+        "chart_css": "vendor/uPlot.min.css",
+        "chart_js": "vendor/uPlot.iife.min.js",
+    }
     return {name: Markup((_HERE / file).read_text(encoding="utf-8")) for name, file in files.items()}
 
 

@@ -5,12 +5,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from src.dataloaders.generate.sheet import write_sheet
-from src.dataloaders.load import DATASETS, check_options, find_dataset, load
-from src.dataloaders.obtain.prepare import CAN_GENERATE, COMMAND, generate, is_ready, prepare
-from src.dataloaders.obtain.recipes import RECIPES
-from src.dataloaders.root import data_root
-from src.errors import UserError, run_door
+from ..errors import UserError, run_door
+from .generate.sheet import write_sheet
+from .load import DATASETS, check_options, find_dataset, load
+from .obtain.prepare import CAN_GENERATE, COMMAND, generate, is_ready, prepare
+from .obtain.recipes import RECIPES
+from .root import data_root
 
 
 def main() -> int:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from src.dataloaders.base import Splits
-from src.dataloaders.cache import cached, fingerprint
-from src.dataloaders.root import find_folder
-from src.dataloaders.tokens import Characters, Example, TokenSequences, build_tokens, read_vocabulary
-from src.errors import UserError
+from ..errors import UserError
+from .base import Splits
+from .cache import cached, fingerprint
+from .root import find_folder
+from .tokens import Characters, Example, TokenSequences, build_tokens, read_vocabulary
 
 NAME = "aan"
 FILES = {"train": "new_aan_pairs.train.tsv", "val": "new_aan_pairs.eval.tsv", "test": "new_aan_pairs.test.tsv"}

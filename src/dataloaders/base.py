@@ -10,8 +10,8 @@ from typing import NamedTuple, Protocol, Self
 import torch
 from torch import Tensor
 
-from src.dataloaders.placement import Placement
-from src.errors import UserError
+from ..errors import UserError
+from .placement import Placement
 
 
 class Batch(NamedTuple):

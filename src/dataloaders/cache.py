@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.cache import cache_root
+from ..cache import cache_root
 
 _FORMAT = 1  # raise it when what is stored changes its meaning
 

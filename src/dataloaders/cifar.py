@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.dataloaders.base import Splits, Subset, check_fraction, split_train
-from src.dataloaders.root import find_folder
-from src.dataloaders.scaled import ScaledSequences, Scaling
-from src.errors import UserError
+from ..errors import UserError
+from .base import Splits, Subset, check_fraction, split_train
+from .root import find_folder
+from .scaled import ScaledSequences, Scaling
 
 NAME = "cifar"
 FOLDER = "cifar-10-batches-bin"

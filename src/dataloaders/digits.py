@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from src.dataloaders.base import Splits, Subset, check_fraction, random_split
-from src.dataloaders.root import EMBEDDED, find_folder
-from src.dataloaders.scaled import ScaledSequences, Scaling
-from src.errors import UserError
+from ..errors import UserError
+from .base import Splits, Subset, check_fraction, random_split
+from .root import EMBEDDED, find_folder
+from .scaled import ScaledSequences, Scaling
 
 NAME = "digits"
 FILE = "digits8x8.csv.gz"

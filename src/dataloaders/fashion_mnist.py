@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from src.dataloaders import mnist
-from src.dataloaders.base import Splits
-from src.dataloaders.root import find_folder
+from . import mnist
+from .base import Splits
+from .root import find_folder
 
 NAME = "fashion_mnist"
 FOLDERS = (NAME, "FashionMNIST/raw", f"{NAME}/FashionMNIST/raw")

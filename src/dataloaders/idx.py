@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.errors import UserError
+from ..errors import UserError
 
 _UNSIGNED_BYTE = 8
 

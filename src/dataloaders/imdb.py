@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from src.dataloaders.base import Splits, check_fraction, split_train
-from src.dataloaders.cache import cached, fingerprint
-from src.dataloaders.root import find_folder
-from src.dataloaders.tokens import Characters, Example, TokenSequences, build_tokens, read_vocabulary
-from src.errors import UserError
+from ..errors import UserError
+from .base import Splits, check_fraction, split_train
+from .cache import cached, fingerprint
+from .root import find_folder
+from .tokens import Characters, Example, TokenSequences, build_tokens, read_vocabulary
 
 NAME = "imdb"
 FOLDER = "aclImdb"

@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from src.dataloaders.base import Splits
-from src.dataloaders.cache import cached, fingerprint
-from src.dataloaders.root import RECORD, find_folder
-from src.dataloaders.tokens import Example, TokenSequences, Words, build_tokens, read_vocabulary
-from src.errors import UserError
+from ..errors import UserError
+from .base import Splits
+from .cache import cached, fingerprint
+from .root import RECORD, find_folder
+from .tokens import Example, TokenSequences, Words, build_tokens, read_vocabulary
 
 NAME = "listops"
 SPLITS = ("train", "val", "test")

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from src.dataloaders.base import Splits, check_fraction, split_train
-from src.dataloaders.idx import find_idx, read_bytes, read_idx
-from src.dataloaders.root import find_folder
-from src.dataloaders.scaled import ScaledSequences, Scaling, bit_reversal
-from src.errors import UserError
+from ..errors import UserError
+from .base import Splits, check_fraction, split_train
+from .idx import find_idx, read_bytes, read_idx
+from .root import find_folder
+from .scaled import ScaledSequences, Scaling, bit_reversal
 
 NAME = "mnist"
 FOLDERS = (NAME, "MNIST/raw", f"{NAME}/MNIST/raw")

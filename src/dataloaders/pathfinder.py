@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from src.dataloaders.base import Splits, Subset, check_fraction, random_split
-from src.dataloaders.cache import MappedArray, cached, fingerprint
-from src.dataloaders.root import RECORD, find_folder
-from src.dataloaders.scaled import ScaledSequences, Scaling
-from src.errors import UserError
+from ..errors import UserError
+from .base import Splits, Subset, check_fraction, random_split
+from .cache import MappedArray, cached, fingerprint
+from .root import RECORD, find_folder
+from .scaled import ScaledSequences, Scaling
 
 NAME = "pathfinder"
 LEVELS = {"easy": "curv_baseline", "intermediate": "curv_contour_length_9", "hard": "curv_contour_length_14"}

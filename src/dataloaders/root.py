@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from src.errors import UserError
-from src.resources import resource
+from ..errors import UserError
+from ..resources import resource
 
 RECORD = "generator.json"  # stands in the folder of a set that was generated here, with its settings
 EMBEDDED = resource("data")  # the small files that ship with the project

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from src.dataloaders.base import Splits
-from src.dataloaders.cache import MappedArray, cached, fingerprint
-from src.dataloaders.root import find_folder
-from src.dataloaders.scaled import ScaledSequences, Scaling
-from src.errors import UserError
+from ..errors import UserError
+from .base import Splits
+from .cache import MappedArray, cached, fingerprint
+from .root import find_folder
+from .scaled import ScaledSequences, Scaling
 
 NAME = "sc"
 LENGTH = RATE = 16_000

@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from src.dataloaders.base import Batch, MapDataset
-from src.dataloaders.cache import MappedArray
-from src.dataloaders.placement import Placement, send, tensor_of
+from .base import Batch, MapDataset
+from .cache import MappedArray
+from .placement import Placement, send, tensor_of
 
 PAD, UNKNOWN, END = 0, 1, 2
 SPECIAL = ("<pad>", "<unk>", "<eos>")

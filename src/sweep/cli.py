@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from src.errors import EXIT_USAGE, did_you_mean
-from src.sweep.devices import Gpus, available_cores
-from src.sweep.sweep import LAUNCHERS
-from src.tracking.wandb_choice import MODES
+from ..errors import EXIT_USAGE, did_you_mean
+from ..tracking.wandb_choice import MODES
+from .devices import Gpus, available_cores
+from .sweep import LAUNCHERS
 
 DEVICES = ("auto", "cpu", "cuda")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from src.dataloaders.root import RECORD
-from src.errors import UserError
+from ...errors import UserError
+from ..root import RECORD
 
 
 def open_record(folder: Path, record: Mapping[str, Any]) -> None:

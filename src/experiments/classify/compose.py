@@ -19,8 +19,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
-from src.errors import UserError, did_you_mean
-from src.resources import resource
+from ...errors import UserError, did_you_mean
+from ...resources import resource
 
 CONFIGS = resource("configs")
 EXPERIMENTS = CONFIGS / "experiment"

@@ -3,6 +3,6 @@
 It needs no server and nothing from outside: data, pictures, style and charts (uPlot 1.6.32, MIT license, in `vendor/`) are inside it.
 """
 
-from src.report.index.write import IndexPage
+from .write import IndexPage
 
 __all__ = ["IndexPage"]

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from src.config import load_yaml
-from src.errors import UserError
-from src.report.index.progress import share_done
-from src.report.settings import flat
-from src.sweep import Run, RunFolder
-from src.sweep.lock import is_locked
-from src.tracking import read_jsonl
-from src.tracking.files import from_json
+from ...config import load_yaml
+from ...errors import UserError
+from ...sweep import Run, RunFolder
+from ...sweep.lock import is_locked
+from ...tracking import read_jsonl
+from ...tracking.files import from_json
+from ..settings import flat
+from .progress import share_done
 
 STATES = ("running", "done", "interrupted", "failed", "new")
 _WATCHED = ("status.json", "result.json", "metrics.jsonl")

@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from src.report.index.gather import Gatherer, experiments, pictures, shared_config
-from src.tracking.files import atomic_write
+from ...tracking.files import atomic_write
+from .gather import Gatherer, experiments, pictures, shared_config
 
 NAME = "index.html"
 EVERY = 10.0  # seconds between two pages, at least

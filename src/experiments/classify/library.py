@@ -46,14 +46,15 @@ def _register(folder: Path, files: tuple[tuple[Path, int], ...]) -> None:
 
 
 def table_experiments(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields (name, body as a file of its own would hold it) of the tables' experiments."""
+    """Yields (name, body as a file of its own would hold it) of the tables' experiments that have no such file."""
     for file in _files(folder):
         table = _table(file)
         if table is not None:
             shared = {key: value for key, value in table.items() if key != "tasks"}
             for task in table["tasks"]:
-                body = _merged(shared, _changes(table["tasks"], task, file))
-                yield f"{_name(file, folder)}-{task}", _with_task(body, task)
+                if not file.with_name(f"{file.stem}-{task}.yaml").is_file():
+                    body = _merged(shared, _changes(table["tasks"], task, file))
+                    yield f"{_name(file, folder)}-{task}", _with_task(body, task)
 
 
 def _files(folder: Path) -> list[Path]:

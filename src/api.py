@@ -18,17 +18,17 @@ from typing import Any
 
 from torch import nn
 
-from src.errors import UserError
-from src.kernels import DiagonalKernel, DPLRKernel, Kernel, RealDiagonalKernel, ptd_kernel
-from src.layers import S5 as _S5
-from src.layers import S4Block, S5Block, S5Options
-from src.layers.mamba import MambaBlock, SSMType, mamba_block
-from src.layers.s5_init import normal_eigenbasis, perturbed_eigenbasis
-from src.linalg.ptd import Perturbation, Spec, default_size, named_perturbation, solve_cached
-from src.linalg.ptd import load_perturbation as _load
-from src.ops.fftconv import fftconv
-from src.ops.scan import scan
-from src.ops.selective_scan import selective_scan
+from .errors import UserError
+from .kernels import DiagonalKernel, DPLRKernel, Kernel, RealDiagonalKernel, ptd_kernel
+from .layers import S5 as _S5
+from .layers import S4Block, S5Block, S5Options
+from .layers.mamba import MambaBlock, SSMType, mamba_block
+from .layers.s5_init import normal_eigenbasis, perturbed_eigenbasis
+from .linalg.ptd import Perturbation, Spec, default_size, named_perturbation, solve_cached
+from .linalg.ptd import load_perturbation as _load
+from .ops.fftconv import fftconv
+from .ops.scan import scan
+from .ops.selective_scan import selective_scan
 
 __all__ = [
     "S4", "S4D", "S4PTD", "S5", "DPLRKernel", "DiagonalKernel", "Mamba", "Perturbation", "RealDiagonalKernel", "S4DReal", "UserError",
@@ -194,7 +194,7 @@ def load_trained(folder: str | Path, weights: str = "best") -> nn.Module:
     Raises:
         UserError: no such run, or no such weights of it.
     """
-    from src.experiments.classify.trained import load_trained as load
+    from .experiments.classify.trained import load_trained as load
 
     return load(folder, weights)
 
@@ -214,7 +214,7 @@ def parameter_groups(model: nn.Module, lr: float, weight_decay: float = 0.0) -> 
 
     Biases, embeddings and normalisation weights do not decay either. Works for any model that holds these layers.
     """
-    from src.engine.optim import parameter_groups as groups_of
+    from .engine.optim import parameter_groups as groups_of
 
     return [
         {"params": list(group.parameters.values()), "lr": group.lr, "weight_decay": group.weight_decay}

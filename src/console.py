@@ -3,8 +3,8 @@
 import importlib
 import sys
 
-from src.errors import UserError, did_you_mean, run_door
-from src.resources import module
+from .errors import UserError, did_you_mean, run_door
+from .resources import module
 
 COMMANDS = {  # word: (module of its `main(argv) -> int`, what it does)
     "theory": (

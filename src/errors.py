@@ -8,7 +8,7 @@ import difflib
 import sys
 from collections.abc import Callable, Iterable
 
-from src.say import protect_streams
+from .say import protect_streams
 
 EXIT_FAILED = 1  # the work itself failed (a run of a sweep, say)
 EXIT_USAGE = 2  # the request was wrong; nothing was started

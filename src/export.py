@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from src.errors import UserError, run_door
-from src.experiments.classify.trained import FILES, load_trained
-from src.resources import command
+from .errors import UserError, run_door
+from .experiments.classify.trained import FILES, load_trained
+from .resources import command
 
 WEIGHTS, CONFIG, STEP, STATE, README = "weights.safetensors", "config.yaml", "step.pt2", "state.json", "README.md"
 _USE = """# A trained sequence model

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from src.errors import UserError
+from .errors import UserError
 
 _BLOCK = 1 << 20
 _NPY_HEADER = 4096  # bytes that surely hold the header of an array of plain numbers

@@ -10,7 +10,7 @@ import time
 from types import FrameType
 from typing import Self
 
-from src.say import say_in_handler
+from .say import say_in_handler
 
 _ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _INSISTING = (signal.SIGINT, signal.SIGTERM)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from src.bench import gpu, kernels, scan, theory, train
-from src.bench.timing import Table, markdown
-from src.errors import UserError, did_you_mean, run_door
+from ..errors import UserError, did_you_mean, run_door
+from . import gpu, kernels, scan, theory, train
+from .timing import Table, markdown
 
 BENCHES: dict[str, Callable[[bool], Iterable[Table]]] = {
     "theory": theory.tables,

@@ -14,11 +14,11 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from src.bench.gpu_cases import Case, all_cases
-from src.bench.timing import Table
-from src.bench.train import D_STATE, LAYERS, SSMS, H, training_step
-from src.engine import Plan
-from src.errors import UserError
+from ..engine import Plan
+from ..errors import UserError
+from .gpu_cases import Case, all_cases
+from .timing import Table
+from .train import D_STATE, LAYERS, SSMS, H, training_step
 
 BACKENDS = ("triton", "torch")
 COPY_BYTES, MATRIX = 1 << 30, 8192

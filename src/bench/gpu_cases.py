@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from src.ops.blocks import table_lengths
-from src.ops.causal_conv import causal_conv_silu
-from src.ops.diagonal import log_vandermonde
-from src.ops.fftconv import fftconv
-from src.ops.fftconv.length import fft_length
-from src.ops.low_rank import LowRankSystem, low_rank_kernel
-from src.ops.scan import scan
-from src.ops.selective_scan import selective_scan
+from ..ops.blocks import table_lengths
+from ..ops.causal_conv import causal_conv_silu
+from ..ops.diagonal import log_vandermonde
+from ..ops.fftconv import fftconv
+from ..ops.fftconv.length import fft_length
+from ..ops.low_rank import LowRankSystem, low_rank_kernel
+from ..ops.scan import scan
+from ..ops.selective_scan import selective_scan
 
 P1_LRA = "P1, LRA"
 P2_COPY = "P2, Mamba"

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.bench import naive
-from src.bench.timing import Table, machine, peak_bytes, seconds
-from src.kernels import DiagonalKernel, DPLRKernel, Kernel
-from src.kernels.diagonal import DiagonalInit
-from src.layers.s4 import S4Block
-from src.linalg.diag_init import s4d_lin
-from src.ops.fftconv import fftconv
+from ..kernels import DiagonalKernel, DPLRKernel, Kernel
+from ..kernels.diagonal import DiagonalInit
+from ..layers.s4 import S4Block
+from ..linalg.diag_init import s4d_lin
+from ..ops.fftconv import fftconv
+from . import naive
+from .timing import Table, machine, peak_bytes, seconds
 
 H, PAIRS = 256, 32
 LENGTHS = (1024, 4096, 16384)

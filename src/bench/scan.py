@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from src.bench.timing import Table, machine, peak_bytes, seconds
-from src.models.mamba_lm import MambaConfig, MambaLM
-from src.ops.selective_scan import SELECTIVE_SCAN, selective_scan
-from src.tasks.tokens import Copy, InductionHead, TokenTask, token_loss
+from ..models.mamba_lm import MambaConfig, MambaLM
+from ..ops.selective_scan import SELECTIVE_SCAN, selective_scan
+from ..tasks.tokens import Copy, InductionHead, TokenTask, token_loss
+from .timing import Table, machine, peak_bytes, seconds
 
 BATCH, LENGTH, CHANNELS = 8, 384, 128
 FIELDS = {"real": (16, torch.float32), "complex": (8, torch.complex64)}

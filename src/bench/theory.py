@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from src.bench.timing import Table, machine, seconds
-from src.theory.config import TheoryConfig
-from src.theory.fit import CompiledFit
-from src.theory.state import FitState
+from ..theory.config import TheoryConfig
+from ..theory.fit import CompiledFit
+from ..theory.state import FitState
+from .timing import Table, machine, seconds
 
 SIZES = [
     (32, 32, True),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from src import tables
+from .. import tables
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # read when the profiler starts; it writes to stderr otherwise
 

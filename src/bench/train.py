@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
-from src.bench.timing import Table, machine, seconds
-from src.engine import Plan, TrainState, classification, make_optimizer, parameter_groups
-from src.engine.device import loss_scaler
-from src.engine.step import Step
-from src.kernels import DiagonalKernel, DPLRKernel, RealDiagonalKernel, ptd_kernel
-from src.layers import S5, S4Block, S5Block, S5Options
-from src.layers.s5_init import normal_eigenbasis, perturbed_eigenbasis
-from src.linalg.ptd import named_perturbation
-from src.models import Classifier, ResidualBackbone, Tower
+from ..engine import Plan, TrainState, classification, make_optimizer, parameter_groups
+from ..engine.device import loss_scaler
+from ..engine.step import Step
+from ..kernels import DiagonalKernel, DPLRKernel, RealDiagonalKernel, ptd_kernel
+from ..layers import S5, S4Block, S5Block, S5Options
+from ..layers.s5_init import normal_eigenbasis, perturbed_eigenbasis
+from ..linalg.ptd import named_perturbation
+from ..models import Classifier, ResidualBackbone, Tower
+from .timing import Table, machine, seconds
 
 H, LAYERS, D_STATE, BATCH, CLASSES = 128, 4, 64, 8, 10
 BLOCKS = 4  # of S5: blocks of 16 states

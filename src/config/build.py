@@ -10,7 +10,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union
 
-from src.errors import UserError, did_you_mean
+from ..errors import UserError, did_you_mean
 
 Config = TypeVar("Config")
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from src.errors import EXIT_USAGE, did_you_mean
+from ..errors import EXIT_USAGE, did_you_mean
 
 
 class SuggestingParser(argparse.ArgumentParser):

@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from src.config.canonical import canonical_json
-from src.errors import UserError
+from ..errors import UserError
+from .canonical import canonical_json
 
 
 def expand_grid(base: Mapping[str, Any], axes: Mapping[str, Any]) -> list[dict[str, Any]]:

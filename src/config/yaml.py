@@ -13,7 +13,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.errors import UserError
+from ..errors import UserError
 
 _ASSIGNMENT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*=(.*)", re.DOTALL)
 

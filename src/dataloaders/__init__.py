@@ -1,6 +1,6 @@
 """Real and generated data sets as batches of sequences; README.md in this folder says how each is obtained."""
 
-from src.dataloaders.base import Batch, SequenceDataset, Splits, Subset
-from src.dataloaders.load import check_options, load
+from .base import Batch, SequenceDataset, Splits, Subset
+from .load import check_options, load
 
 __all__ = ["Batch", "SequenceDataset", "Splits", "Subset", "check_options", "load"]

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from src.config.command_line import SuggestingParser
-from src.dataloaders.generate.sheet import write_sheet
-from src.dataloaders.load import DATASETS, check, check_options, find_dataset, load
-from src.dataloaders.obtain.prepare import CAN_GENERATE, COMMAND, generate, is_ready, prepare
-from src.dataloaders.obtain.recipes import RECIPES
-from src.dataloaders.root import data_root
-from src.errors import UserError, run_door
+from ..config.command_line import SuggestingParser
+from ..errors import UserError, run_door
+from .generate.sheet import write_sheet
+from .load import DATASETS, check, check_options, find_dataset, load
+from .obtain.prepare import CAN_GENERATE, COMMAND, generate, is_ready, prepare
+from .obtain.recipes import RECIPES
+from .root import data_root
 
 LEVELLED = ("pathfinder", "pathx")
 

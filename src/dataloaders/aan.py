@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from src.dataloaders.base import Splits
-from src.dataloaders.cache import cached, fingerprint
-from src.dataloaders.layout import PREPARE, Layout
-from src.dataloaders.options import Texts
-from src.dataloaders.tokens import Characters, Example, TokenSequences, build_tokens, read_vocabulary
-from src.files import read_lines
+from ..files import read_lines
+from .base import Splits
+from .cache import cached, fingerprint
+from .layout import PREPARE, Layout
+from .options import Texts
+from .tokens import Characters, Example, TokenSequences, build_tokens, read_vocabulary
 
 FILES = {"train": "new_aan_pairs.train.tsv", "val": "new_aan_pairs.eval.tsv", "test": "new_aan_pairs.test.tsv"}
 N_TRAIN = 147_086

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, Self
 import torch
 from torch import Tensor
 
-from src.dataloaders.placement import Placement
+from .placement import Placement
 
 
 class Batch(NamedTuple):

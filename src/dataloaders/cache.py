@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.cache import cache_root
-from src.files import check_regular, reading
+from ..cache import cache_root
+from ..files import check_regular, reading
 
 _FORMAT = 1  # raise it when what is stored changes its meaning
 

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.dataloaders.base import Splits, Subset, split_train
-from src.dataloaders.layout import Layout
-from src.dataloaders.options import HoldOut
-from src.dataloaders.scaled import ScaledSequences, Scaling
-from src.errors import UserError
-from src.files import read_bytes
+from ..errors import UserError
+from ..files import read_bytes
+from .base import Splits, Subset, split_train
+from .layout import Layout
+from .options import HoldOut
+from .scaled import ScaledSequences, Scaling
 
 FOLDER = "cifar-10-batches-bin"
 TRAIN_FILES, TEST_FILES = tuple(f"data_batch_{i}.bin" for i in range(1, 6)), ("test_batch.bin",)

@@ -11,12 +11,12 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from src.dataloaders.base import Splits, Subset
-from src.dataloaders.layout import Layout
-from src.dataloaders.options import ThreeWay
-from src.dataloaders.root import EMBEDDED
-from src.dataloaders.scaled import ScaledSequences, Scaling
-from src.files import read_bytes
+from ..files import read_bytes
+from .base import Splits, Subset
+from .layout import Layout
+from .options import ThreeWay
+from .root import EMBEDDED
+from .scaled import ScaledSequences, Scaling
 
 FILE = "digits8x8.csv.gz"
 N = 1797

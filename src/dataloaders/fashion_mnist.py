@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from src.dataloaders import mnist
-from src.dataloaders.layout import Layout
+from . import mnist
+from .layout import Layout
 
 __all__ = ["Options", "check", "load"]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.dataloaders.layout import Layout
-from src.files import read_bytes
+from ..files import read_bytes
+from .layout import Layout
 
 LIMIT = 1 << 30  # bytes; no set of this layout comes near it
 _UNSIGNED_BYTE = 8

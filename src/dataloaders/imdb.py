@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from src.dataloaders.base import Splits, split_train
-from src.dataloaders.cache import cached, fingerprint
-from src.dataloaders.layout import Layout
-from src.dataloaders.options import HoldOut, Texts
-from src.dataloaders.tokens import Characters, Example, TokenSequences, build_tokens, read_vocabulary
-from src.errors import UserError
-from src.files import read_text
+from ..errors import UserError
+from ..files import read_text
+from .base import Splits, split_train
+from .cache import cached, fingerprint
+from .layout import Layout
+from .options import HoldOut, Texts
+from .tokens import Characters, Example, TokenSequences, build_tokens, read_vocabulary
 
 SPLITS = ("train", "test")
 CLASSES = ("neg", "pos")

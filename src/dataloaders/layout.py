@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.dataloaders.root import data_root
-from src.errors import UserError
-from src.files import read_json, unusable
+from ..errors import UserError
+from ..files import read_json, unusable
+from .root import data_root
 
 RECORD = "generator.json"  # stands in the folder of a set that was generated here, with its settings
 PREPARE = "python -m src.dataloaders prepare"

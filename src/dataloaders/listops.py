@@ -11,12 +11,12 @@ from pathlib import Path
 from statistics import median
 from typing import ClassVar
 
-from src.dataloaders.base import Splits
-from src.dataloaders.cache import cached, fingerprint
-from src.dataloaders.layout import PREPARE, RECORD, Layout, is_generated, other_sizes
-from src.dataloaders.options import Texts
-from src.dataloaders.tokens import Example, TokenSequences, Words, build_tokens, read_vocabulary
-from src.files import read_lines
+from ..files import read_lines
+from .base import Splits
+from .cache import cached, fingerprint
+from .layout import PREPARE, RECORD, Layout, is_generated, other_sizes
+from .options import Texts
+from .tokens import Example, TokenSequences, Words, build_tokens, read_vocabulary
 
 FILES = {split: f"basic_{split}.tsv" for split in ("train", "val", "test")}
 HEADER = "Source\tTarget"

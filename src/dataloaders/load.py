@@ -3,10 +3,10 @@
 from types import ModuleType
 from typing import Any
 
-from src.config import build
-from src.dataloaders import aan, cifar, digits, fashion_mnist, imdb, listops, mnist, pathfinder, sc
-from src.dataloaders.base import Splits
-from src.errors import UserError, did_you_mean
+from ..config import build
+from ..errors import UserError, did_you_mean
+from . import aan, cifar, digits, fashion_mnist, imdb, listops, mnist, pathfinder, sc
+from .base import Splits
 
 # name in a config: the module, and options that the name implies
 DATASETS: dict[str, tuple[ModuleType, dict[str, Any]]] = {

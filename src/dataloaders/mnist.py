@@ -9,12 +9,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from src.dataloaders.base import Splits, split_train
-from src.dataloaders.idx import LIMIT, find_idx, read_idx
-from src.dataloaders.layout import Layout
-from src.dataloaders.options import HoldOut
-from src.dataloaders.scaled import ScaledSequences, Scaling, bit_reversal
-from src.files import read_bytes
+from ..files import read_bytes
+from .base import Splits, split_train
+from .idx import LIMIT, find_idx, read_idx
+from .layout import Layout
+from .options import HoldOut
+from .scaled import ScaledSequences, Scaling, bit_reversal
 
 SIDE = 28
 PARTS = {"train": 60_000, "t10k": 10_000}

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from src.dataloaders.base import random_split
-from src.dataloaders.layout import Layout
-from src.errors import UserError
+from ..errors import UserError
+from .base import random_split
+from .layout import Layout
 
 
 @dataclass(frozen=True, kw_only=True)

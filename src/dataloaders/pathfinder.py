@@ -17,13 +17,13 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from src.dataloaders.base import Splits, Subset
-from src.dataloaders.cache import MappedArray, cached, cached_array, fingerprint
-from src.dataloaders.layout import PREPARE, RECORD, Layout, is_generated, other_sizes
-from src.dataloaders.options import ThreeWay
-from src.dataloaders.scaled import ScaledSequences, Scaling
-from src.errors import UserError
-from src.files import read_bytes, read_text, reading
+from ..errors import UserError
+from ..files import read_bytes, read_text, reading
+from .base import Splits, Subset
+from .cache import MappedArray, cached, cached_array, fingerprint
+from .layout import PREPARE, RECORD, Layout, is_generated, other_sizes
+from .options import ThreeWay
+from .scaled import ScaledSequences, Scaling
 
 NAME = "pathfinder"
 LEVELS = {"easy": "curv_baseline", "intermediate": "curv_contour_length_9", "hard": "curv_contour_length_14"}

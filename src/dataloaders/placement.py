@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from src.dataloaders.cache import MappedArray
+from .cache import MappedArray
 
 
 class Placement:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from src.resources import resource
+from ..resources import resource
 
 EMBEDDED = resource("data")  # the small files that ship with the project
 

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from src.dataloaders.base import Splits
-from src.dataloaders.cache import MappedArray, cached, cached_array, fingerprint
-from src.dataloaders.layout import Layout, other_sizes
-from src.dataloaders.options import Place
-from src.dataloaders.scaled import ScaledSequences, Scaling
-from src.files import check_regular, read_text, reading
+from ..files import check_regular, read_text, reading
+from .base import Splits
+from .cache import MappedArray, cached, cached_array, fingerprint
+from .layout import Layout, other_sizes
+from .options import Place
+from .scaled import ScaledSequences, Scaling
 
 LENGTH = RATE = 16_000
 FULL_SCALE = 32_768.0

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.dataloaders.base import Batch, MapDataset
-from src.dataloaders.cache import MappedArray
-from src.dataloaders.placement import Placement, send, tensor_of
+from .base import Batch, MapDataset
+from .cache import MappedArray
+from .placement import Placement, send, tensor_of
 
 CROP_PADDING = 4  # pixels mirrored at each side before a random crop
 

@@ -14,10 +14,10 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from src.dataloaders.base import Batch, MapDataset
-from src.dataloaders.cache import MappedArray, remake
-from src.dataloaders.placement import Placement, send, tensor_of
-from src.files import reading
+from ..files import reading
+from .base import Batch, MapDataset
+from .cache import MappedArray, remake
+from .placement import Placement, send, tensor_of
 
 PAD, UNKNOWN, END = 0, 1, 2
 SPECIAL = ("<pad>", "<unk>", "<eos>")

@@ -1,18 +1,18 @@
 """One plain training loop for every script: `fit` advances a `TrainState` through `Batches` towards an objective."""
 
-from src.engine.batches import Batches, GeneratedBatches, TensorBatches
-from src.engine.device import choose_device, describe_device
-from src.engine.evaluate import Evaluation, class_measures, classification
-from src.engine.loop import fit
-from src.engine.optim import group_table, make_optimizer, parameter_groups
-from src.engine.plan import FitResult, Plan
-from src.engine.ports import MemoryStore, Ports, Store, run_ports
-from src.engine.schedule import make_schedule
-from src.engine.staging import Staged
-from src.engine.state import TrainState
-from src.engine.tally import Ratio, Tally
-from src.engine.weights import Ema, load_weights, weights_in
-from src.tracking.checkpoint import read_checkpoint
+from ..tracking.checkpoint import read_checkpoint
+from .batches import Batches, GeneratedBatches, TensorBatches
+from .device import choose_device, describe_device
+from .evaluate import Evaluation, class_measures, classification
+from .loop import fit
+from .optim import group_table, make_optimizer, parameter_groups
+from .plan import FitResult, Plan
+from .ports import MemoryStore, Ports, Store, run_ports
+from .schedule import make_schedule
+from .staging import Staged
+from .state import TrainState
+from .tally import Ratio, Tally
+from .weights import Ema, load_weights, weights_in
 
 __all__ = [
     "Batches",

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.engine import distributed
+from . import distributed
 
 Batch = Any  # tensors in tuples, lists and dicts
 Indices = np.ndarray  # (b,) int64: the samples of a batch

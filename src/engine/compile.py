@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from src.engine.batches import Batch
-from src.engine.evaluate import Objective
-from src.engine.state import undisturbed
+from .batches import Batch
+from .evaluate import Objective
+from .state import undisturbed
 
 TOLERANCE = 1e-3  # relative, in float32: reordered sums stay well below, a wrong kernel does not
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 
-from src.errors import UserError, did_you_mean
+from ..errors import UserError, did_you_mean
 
 Precision = Literal["fp32", "bf16", "fp16"]
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

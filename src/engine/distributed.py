@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from src.errors import EXIT_FAILED, run_door
+from ..errors import EXIT_FAILED, run_door
 
 Value = TypeVar("Value")
 

@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.engine.batches import Batch, Batches, to_device
-from src.engine.device import Precision, autocast
-from src.engine.distributed import same_buffers
-from src.engine.plan import limited
-from src.engine.tally import Measures, Ratio, Tally
-from src.ops.precision import at_least_float32
+from ..ops.precision import at_least_float32
+from .batches import Batch, Batches, to_device
+from .device import Precision, autocast
+from .distributed import same_buffers
+from .plan import limited
+from .tally import Measures, Ratio, Tally
 
 Objective = Callable[[nn.Module, Batch], Measures]
 Evaluator = Callable[[nn.Module], dict[str, float]]

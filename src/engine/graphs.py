@@ -14,10 +14,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from src.engine import distributed
-from src.engine.batches import Batch, map_tensors, tensors_in
-from src.engine.device import Precision
-from src.errors import UserError
+from ..errors import UserError
+from . import distributed
+from .batches import Batch, map_tensors, tensors_in
+from .device import Precision
 
 WARM_UP = 3  # steps of a shape before it is captured
 LIMIT = 4  # graphs; texts have a shape of their own in almost every batch

@@ -13,20 +13,20 @@ from dataclasses import dataclass
 
 import torch
 
-from src.engine import distributed
-from src.engine.batches import Batch, Batches, samples_in, to_device
-from src.engine.compile import compiled
-from src.engine.device import loss_scaler
-from src.engine.evaluate import Evaluator, Objective
-from src.engine.graphs import check_capturable
-from src.engine.plan import FitResult, Plan, limited
-from src.engine.ports import Ports
-from src.engine.progress import TrainingProgress
-from src.engine.state import TrainState, undisturbed
-from src.engine.step import Step, at_precision
-from src.engine.weights import load_weights
-from src.errors import UserError, did_you_mean
-from src.stop import Interrupted
+from ..errors import UserError, did_you_mean
+from ..stop import Interrupted
+from . import distributed
+from .batches import Batch, Batches, samples_in, to_device
+from .compile import compiled
+from .device import loss_scaler
+from .evaluate import Evaluator, Objective
+from .graphs import check_capturable
+from .plan import FitResult, Plan, limited
+from .ports import Ports
+from .progress import TrainingProgress
+from .state import TrainState, undisturbed
+from .step import Step, at_precision
+from .weights import load_weights
 
 _AGREE_EVERY = 10  # steps between the questions "does any process want to stop or to save?"
 

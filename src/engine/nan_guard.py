@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from src.engine.batches import Batch, tensors_in
-from src.engine.evaluate import Objective
+from .batches import Batch, tensors_in
+from .evaluate import Objective
 
 
 def first_bad_tensor(model: nn.Module, objective: Objective, batches: Iterable[Batch]) -> str | None:

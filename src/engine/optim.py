@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from src.errors import UserError, did_you_mean
-from src.tables import Table
+from ..errors import UserError, did_you_mean
+from ..tables import Table
 
 State = dict[str, Any]
 _OF_THE_MACHINE = (

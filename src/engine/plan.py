@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from src.engine.device import Precision
-from src.errors import UserError
+from ..errors import UserError
+from .device import Precision
 
 
 @dataclass(frozen=True)

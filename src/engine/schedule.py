@@ -9,8 +9,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from src.config.build import build
-from src.errors import UserError, did_you_mean
+from ..config.build import build
+from ..errors import UserError, did_you_mean
 
 Interval = Literal["step", "epoch"]
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-from src.engine.batches import Batch, Batches, map_tensors, pinned, tensors_in, to_device
+from .batches import Batch, Batches, map_tensors, pinned, tensors_in, to_device
 
 Item = TypeVar("Item")
 

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from src.engine import distributed
-from src.engine.optim import load_optimizer_state, optimizer_state
-from src.engine.schedule import Constant, Schedule
-from src.engine.tally import Tally
-from src.engine.weights import Ema, load_weights
-from src.errors import UserError
+from ..errors import UserError
+from . import distributed
+from .optim import load_optimizer_state, optimizer_state
+from .schedule import Constant, Schedule
+from .tally import Tally
+from .weights import Ema, load_weights
 
 _PLAIN = ("step", "epoch", "batch", "finished", "best", "best_epoch", "row")
 

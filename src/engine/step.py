@@ -14,16 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from src.engine import distributed
-from src.engine.batches import Batch, to_device
-from src.engine.device import autocast
-from src.engine.evaluate import Objective
-from src.engine.graphs import CudaCapture, Graphs
-from src.engine.nan_guard import first_bad_tensor
-from src.engine.optim import make_capturable
-from src.engine.plan import Plan
-from src.engine.state import TrainState
-from src.engine.tally import Measures, Ratio
+from . import distributed
+from .batches import Batch, to_device
+from .device import autocast
+from .evaluate import Objective
+from .graphs import CudaCapture, Graphs
+from .nan_guard import first_bad_tensor
+from .optim import make_capturable
+from .plan import Plan
+from .state import TrainState
+from .tally import Measures, Ratio
 
 
 class Step:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from src.engine.distributed import gather
+from .distributed import gather
 
 
 class Ratio(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from src.errors import UserError
+from ..errors import UserError
 
 State = dict[str, Any]
 

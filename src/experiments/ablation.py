@@ -12,23 +12,23 @@ from typing import Any, Literal
 
 import torch
 
-from src.config import build, load_yaml
-from src.errors import UserError
-from src.experiments.classify.data import place
-from src.experiments.ptd_options import (
+from ..config import build, load_yaml
+from ..errors import UserError
+from ..linalg.ptd import Perturbation, Spec, random_perturbation, solve_cached
+from ..report import ablation as report
+from ..report.options import add_report_arguments
+from ..resources import module
+from ..sweep import Control, Run, RunFolder
+from ..sweep.cli import SuggestingParser, add_common_arguments
+from .classify.data import place
+from .ptd_options import (
     CONFIGS,
     KEPT,
     add_published_arguments,
     content_hash,
     settings,
 )
-from src.experiments.ptd_training import ClassifierConfig, build_model, evaluation, load_splits, outcome, run_all, train
-from src.linalg.ptd import Perturbation, Spec, random_perturbation, solve_cached
-from src.report import ablation as report
-from src.report.options import add_report_arguments
-from src.resources import module
-from src.sweep import Control, Run, RunFolder
-from src.sweep.cli import SuggestingParser, add_common_arguments
+from .ptd_training import ClassifierConfig, build_model, evaluation, load_splits, outcome, run_all, train
 
 EXPERIMENT = report.PREFIX
 KINDS = ("optimised", "random")

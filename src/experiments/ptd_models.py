@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from src.kernels import DiagonalKernel, DPLRKernel, Kernel, ptd_kernel
-from src.kernels.diagonal import DiagonalInit
-from src.layers import S5, S4Block, S5Block, S5Options
-from src.layers.s5_init import normal_eigenbasis, perturbed_eigenbasis
-from src.linalg.hippo import legs
-from src.linalg.ptd import Perturbation, rank1
-from src.models import Classifier, ResidualBackbone, Tower
+from ..kernels import DiagonalKernel, DPLRKernel, Kernel, ptd_kernel
+from ..kernels.diagonal import DiagonalInit
+from ..layers import S5, S4Block, S5Block, S5Options
+from ..layers.s5_init import normal_eigenbasis, perturbed_eigenbasis
+from ..linalg.hippo import legs
+from ..linalg.ptd import Perturbation, rank1
+from ..models import Classifier, ResidualBackbone, Tower
 
 MODELS = ("s4d", "s4-ptd", "s4", "s5", "s5-ptd")
 PERTURBED = ("s4-ptd", "s5-ptd")

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from src.config import load_yaml, parse_assignments
-from src.errors import UserError, did_you_mean
-from src.experiments.ptd_models import MODELS
-from src.experiments.ptd_training import DATASETS
-from src.linalg.ptd import Perturbation, named_perturbation
-from src.linalg.ptd.named import DATA
-from src.resources import resource
-from src.sweep.cli import SuggestingParser, add_assignments
+from ..config import load_yaml, parse_assignments
+from ..errors import UserError, did_you_mean
+from ..linalg.ptd import Perturbation, named_perturbation
+from ..linalg.ptd.named import DATA
+from ..resources import resource
+from ..sweep.cli import SuggestingParser, add_assignments
+from .ptd_models import MODELS
+from .ptd_training import DATASETS
 
 CONFIGS = resource("configs")
 NUMBERS = (

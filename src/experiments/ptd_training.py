@@ -13,9 +13,9 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from src.config import build
-from src.dataloaders import Batch, Splits, Subset, load
-from src.engine import (
+from ..config import build
+from ..dataloaders import Batch, Splits, Subset, load
+from ..engine import (
     Evaluation,
     FitResult,
     Plan,
@@ -27,15 +27,15 @@ from src.engine import (
     parameter_groups,
     run_ports,
 )
-from src.engine.state import seed_all
-from src.engine.tally import Measures
-from src.errors import UserError
-from src.experiments.classify.data import PlacedSplits
-from src.experiments.ptd_models import PERTURBED, ModelName, StateForm, classifier, ssm_layer
-from src.linalg.ptd import Perturbation
-from src.report.options import Options
-from src.sweep import Control, Run, RunFolder
-from src.sweep.script import run_script
+from ..engine.state import seed_all
+from ..engine.tally import Measures
+from ..errors import UserError
+from ..linalg.ptd import Perturbation
+from ..report.options import Options
+from ..sweep import Control, Run, RunFolder
+from ..sweep.script import run_script
+from .classify.data import PlacedSplits
+from .ptd_models import PERTURBED, ModelName, StateForm, classifier, ssm_layer
 
 DATASETS = {"cifar10": "cifar", "mnist": "mnist", "fashion_mnist": "fashion_mnist", "digits": "digits"}
 COLOUR_STD = (0.2023, 0.1994, 0.2010)  # of the published robustness and ablation programs

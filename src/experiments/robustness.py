@@ -13,12 +13,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from src.config import build, load_yaml
-from src.dataloaders import Splits
-from src.errors import UserError, did_you_mean
-from src.experiments.classify.data import place
-from src.experiments.ptd_models import PERTURBED, layer_steps, middle_step
-from src.experiments.ptd_options import (
+from ..config import build, load_yaml
+from ..dataloaders import Splits
+from ..errors import UserError, did_you_mean
+from ..linalg.legs_transfer import last_spike
+from ..report import robustness as report
+from ..report.options import add_report_arguments
+from ..resources import module
+from ..sweep import Control, Interrupted, Run, RunFolder
+from ..sweep.cli import SuggestingParser, add_common_arguments
+from ..tasks.noise import FourierMode, injected
+from .classify.data import place
+from .ptd_models import PERTURBED, layer_steps, middle_step
+from .ptd_options import (
     CONFIGS,
     KEPT,
     add_published_arguments,
@@ -28,7 +35,7 @@ from src.experiments.ptd_options import (
     model_list,
     settings,
 )
-from src.experiments.ptd_training import (
+from .ptd_training import (
     ClassifierConfig,
     build_model,
     evaluation,
@@ -38,14 +45,7 @@ from src.experiments.ptd_training import (
     run_all,
     train,
 )
-from src.experiments.robustness_probes import GROUPS, Probe, input_steps, probes
-from src.linalg.legs_transfer import last_spike
-from src.report import robustness as report
-from src.report.options import add_report_arguments
-from src.resources import module
-from src.sweep import Control, Interrupted, Run, RunFolder
-from src.sweep.cli import SuggestingParser, add_common_arguments
-from src.tasks.noise import FourierMode, injected
+from .robustness_probes import GROUPS, Probe, input_steps, probes
 
 EXPERIMENT = report.PREFIX
 NOISE_SEED = 20231001  # every model meets the same draws

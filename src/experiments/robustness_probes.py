@@ -18,9 +18,9 @@ from typing import Literal
 import numpy as np
 import torch
 
-from src.linalg.legs_transfer import last_spike, pole_frequencies
-from src.tasks.corruptions import Blur, Brightness, Contrast, Impulse, Pixelate
-from src.tasks.noise import FourierMode, Masking, Noise, White
+from ..linalg.legs_transfer import last_spike, pole_frequencies
+from ..tasks.corruptions import Blur, Brightness, Contrast, Impulse, Pixelate
+from ..tasks.noise import FourierMode, Masking, Noise, White
 
 GROUPS = ("frequency", "amplitude", "white", "input", "pixels", "mask", "corruption")
 AMPLITUDES = (0.03, 0.1, 0.3, 1.0, 3.0)

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from src.config import expand_grid, load_yaml, parse_assignments
-from src.engine import (
+from ..config import expand_grid, load_yaml, parse_assignments
+from ..engine import (
     Evaluation,
     GeneratedBatches,
     Plan,
@@ -28,19 +28,19 @@ from src.engine import (
     parameter_groups,
     run_ports,
 )
-from src.engine.evaluate import Objective
-from src.engine.state import seed_all
-from src.errors import UserError, did_you_mean
-from src.experiments.selectivity_config import DatasetConfig, SelectivityConfig, TrainConfig, from_flat, from_plain
-from src.models.mamba_lm import MambaConfig, MambaLM
-from src.ops.backend import chosen
-from src.report import selectivity as report
-from src.report.options import Options, add_report_arguments
-from src.resources import module, resource
-from src.sweep import Control, Run, RunFolder
-from src.sweep.cli import SuggestingParser, add_assignments, add_common_arguments
-from src.sweep.script import run_script
-from src.tasks.tokens import HELD_OUT, TokenBatch, TokenTask
+from ..engine.evaluate import Objective
+from ..engine.state import seed_all
+from ..errors import UserError, did_you_mean
+from ..models.mamba_lm import MambaConfig, MambaLM
+from ..ops.backend import chosen
+from ..report import selectivity as report
+from ..report.options import Options, add_report_arguments
+from ..resources import module, resource
+from ..sweep import Control, Run, RunFolder
+from ..sweep.cli import SuggestingParser, add_assignments, add_common_arguments
+from ..sweep.script import run_script
+from ..tasks.tokens import HELD_OUT, TokenBatch, TokenTask
+from .selectivity_config import DatasetConfig, SelectivityConfig, TrainConfig, from_flat, from_plain
 
 CONFIGS = resource("configs") / "selectivity"
 STAGE = 64  # batches that a GPU is sent in one copy: they are small

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-from src.config import build
-from src.errors import UserError, did_you_mean
-from src.models.mamba_lm import MambaConfig, as_published
-from src.tasks.tokens import Copy, InductionHead, TokenTask
+from ..config import build
+from ..errors import UserError, did_you_mean
+from ..models.mamba_lm import MambaConfig, as_published
+from ..tasks.tokens import Copy, InductionHead, TokenTask
 
 TASKS = ("delay", "induction_head")
 _IGNORED = {"use_cuda": (bool,), "pscan": (bool,), "bidirectional": (bool,), "pad_vocab_size_multiple": (int,)}

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from src.config import build, parse_assignments
-from src.engine import (
+from ..config import build, parse_assignments
+from ..engine import (
     GeneratedBatches,
     Plan,
     Ratio,
@@ -24,18 +24,18 @@ from src.engine import (
     parameter_groups,
     run_ports,
 )
-from src.engine.state import seed_all
-from src.errors import UserError, did_you_mean, run_door
-from src.experiments.ptd_models import PERTURBED, ssm_kernel
-from src.experiments.ptd_options import checked_perturbation, content_hash, find_perturbation, model_list
-from src.layers import S4Block
-from src.models import Classifier, ResidualBackbone, Tower
-from src.report import sinusoid as report
-from src.report.options import Options, add_report_arguments
-from src.resources import module
-from src.sweep import Control, Run, RunFolder
-from src.sweep.cli import SuggestingParser, add_assignments, add_common_arguments
-from src.sweep.script import run_script
+from ..engine.state import seed_all
+from ..errors import UserError, did_you_mean, run_door
+from ..layers import S4Block
+from ..models import Classifier, ResidualBackbone, Tower
+from ..report import sinusoid as report
+from ..report.options import Options, add_report_arguments
+from ..resources import module
+from ..sweep import Control, Run, RunFolder
+from ..sweep.cli import SuggestingParser, add_assignments, add_common_arguments
+from ..sweep.script import run_script
+from .ptd_models import PERTURBED, ssm_kernel
+from .ptd_options import checked_perturbation, content_hash, find_perturbation, model_list
 
 EXPERIMENT = report.PREFIX
 EXAMPLES = (

@@ -18,20 +18,20 @@ from typing import Any
 
 import numpy as np
 
-from src.config import build, expand_grid, load_yaml, parse_assignments
-from src.errors import UserError, did_you_mean
-from src.report import theory as report
-from src.report.options import Options, add_report_arguments
-from src.resources import module, resource
-from src.sweep import Control, Interrupted, Run, RunFolder, Survey
-from src.sweep.cli import SuggestingParser, add_assignments, add_common_arguments, positive_int
-from src.sweep.devices import pick_devices
-from src.sweep.script import run_script
-from src.theory.config import TheoryConfig
-from src.theory.fit import make_fit, warm_up
-from src.theory.polar import impulse_response, magnitudes
-from src.theory.state import Fit, FitState
-from src.theory.targets import target
+from ..config import build, expand_grid, load_yaml, parse_assignments
+from ..errors import UserError, did_you_mean
+from ..report import theory as report
+from ..report.options import Options, add_report_arguments
+from ..resources import module, resource
+from ..sweep import Control, Interrupted, Run, RunFolder, Survey
+from ..sweep.cli import SuggestingParser, add_assignments, add_common_arguments, positive_int
+from ..sweep.devices import pick_devices
+from ..sweep.script import run_script
+from ..theory.config import TheoryConfig
+from ..theory.fit import make_fit, warm_up
+from ..theory.polar import impulse_response, magnitudes
+from ..theory.state import Fit, FitState
+from ..theory.targets import target
 
 CONFIGS = resource("configs") / "theory"
 ROWS = 500  # logged rows of a run

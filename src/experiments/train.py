@@ -9,26 +9,26 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from src.engine import choose_device, distributed
-from src.engine.device import autocast, slowness
-from src.errors import EXIT_FAILED, EXIT_INTERRUPTED, UserError, did_you_mean
-from src.experiments.classify.compose import Composed, compose_all, experiments
-from src.experiments.classify.config import TrainConfig, parse
-from src.experiments.classify.model import check_layer
-from src.experiments.classify.run import Prepared, prepare, train
-from src.report import train as report
-from src.report.options import Options, add_report_arguments
-from src.resources import module
-from src.stop import StopSignals
-from src.sweep import Control, Interrupted, Run, run_sweep, survey
-from src.sweep.cli import SuggestingParser, add_gpu_arguments, positive_int
-from src.sweep.devices import count_workers, describe_slots, make_slots, pick_devices
-from src.sweep.folder import RunFolder
-from src.sweep.job import Job, Note, Outcome, Settings, run_job
-from src.sweep.lock import check_writable
-from src.sweep.sweep import LAUNCHERS
-from src.tracking import environment
-from src.tracking.wandb_choice import WandbChoice, choose_wandb
+from ..engine import choose_device, distributed
+from ..engine.device import autocast, slowness
+from ..errors import EXIT_FAILED, EXIT_INTERRUPTED, UserError, did_you_mean
+from ..report import train as report
+from ..report.options import Options, add_report_arguments
+from ..resources import module
+from ..stop import StopSignals
+from ..sweep import Control, Interrupted, Run, run_sweep, survey
+from ..sweep.cli import SuggestingParser, add_gpu_arguments, positive_int
+from ..sweep.devices import count_workers, describe_slots, make_slots, pick_devices
+from ..sweep.folder import RunFolder
+from ..sweep.job import Job, Note, Outcome, Settings, run_job
+from ..sweep.lock import check_writable
+from ..sweep.sweep import LAUNCHERS
+from ..tracking import environment
+from ..tracking.wandb_choice import WandbChoice, choose_wandb
+from .classify.compose import Composed, compose_all, experiments
+from .classify.config import TrainConfig, parse
+from .classify.model import check_layer
+from .classify.run import Prepared, prepare, train
 
 EXAMPLES = (
     "python -m train experiment=smoke/digits",

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from src.errors import UserError
-from src.kernels.parameters import LearningRate, draw_dt, dt_of, learning_rates, register
-from src.ops.precision import full_precision
+from ..errors import UserError
+from ..ops.precision import full_precision
+from .parameters import LearningRate, draw_dt, dt_of, learning_rates, register
 
 
 def in_full_precision(method: Callable) -> Callable:

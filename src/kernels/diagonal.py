@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.errors import UserError, did_you_mean
-from src.kernels.diagonal_system import DiagonalSystem, check_discretisation
-from src.kernels.parameters import MIN_DECAY, complex128, pairs, register
-from src.linalg.diag_init import s4d_inv, s4d_lin, s4d_random, s4d_real
-from src.linalg.nplr import Complex, conjugate_halves, nplr
-from src.ops.discretise import DISCRETISATIONS, discretise
+from ..errors import UserError, did_you_mean
+from ..linalg.diag_init import s4d_inv, s4d_lin, s4d_random, s4d_real
+from ..linalg.nplr import Complex, conjugate_halves, nplr
+from ..ops.discretise import DISCRETISATIONS, discretise
+from .diagonal_system import DiagonalSystem, check_discretisation
+from .parameters import MIN_DECAY, complex128, pairs, register
 
 INITS = ("legs", "lin", "inv", "real", "random")
 

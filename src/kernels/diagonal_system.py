@@ -8,9 +8,9 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from src.errors import UserError, did_you_mean
-from src.kernels.base import DiscreteSystem, Kernel, in_full_precision
-from src.ops.diagonal import log_vandermonde, log_vandermonde_transpose
+from ..errors import UserError, did_you_mean
+from ..ops.diagonal import log_vandermonde, log_vandermonde_transpose
+from .base import DiscreteSystem, Kernel, in_full_precision
 
 
 def check_discretisation(disc: str, known: tuple[str, ...]) -> str:

@@ -10,14 +10,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from src.errors import UserError
-from src.kernels.base import DiscreteSystem, Kernel, in_full_precision
-from src.kernels.diagonal_system import check_discretisation
-from src.kernels.parameters import MIN_DECAY, complex128, pairs, register
-from src.linalg.nplr import conjugate_halves, nplr
-from src.ops.discretise import DISCRETISATIONS
-from src.ops.low_rank import LowRankSystem, dense_matrix, low_rank_kernel
-from src.ops.low_rank.dense_powers import dense_final_state, dense_kernel
+from ..errors import UserError
+from ..linalg.nplr import conjugate_halves, nplr
+from ..ops.discretise import DISCRETISATIONS
+from ..ops.low_rank import LowRankSystem, dense_matrix, low_rank_kernel
+from ..ops.low_rank.dense_powers import dense_final_state, dense_kernel
+from .base import DiscreteSystem, Kernel, in_full_precision
+from .diagonal_system import check_discretisation
+from .parameters import MIN_DECAY, complex128, pairs, register
 
 
 class ConjugateHalf(NamedTuple):

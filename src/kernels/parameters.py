@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from src.errors import UserError, did_you_mean
+from ..errors import UserError, did_you_mean
 
 LearningRate = float | None | Mapping[str, float | None]
 _NAMES = ("dt", "A", "B", "C")

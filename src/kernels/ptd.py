@@ -8,9 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
-from src.errors import UserError
-from src.kernels.diagonal import DiagonalInit, DiagonalKernel
-from src.linalg.hippo import legs
+from ..errors import UserError
+from ..linalg.hippo import legs
+from .diagonal import DiagonalInit, DiagonalKernel
 
 
 class Perturbation(Protocol):

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.kernels.diagonal import diagonal_inits
-from src.kernels.diagonal_system import DiagonalSystem, check_discretisation
-from src.kernels.parameters import MIN_DECAY, register
-from src.ops.discretise import discretise
+from ..ops.discretise import discretise
+from .diagonal import diagonal_inits
+from .diagonal_system import DiagonalSystem, check_discretisation
+from .parameters import MIN_DECAY, register
 
 
 class RealDiagonalKernel(DiagonalSystem):

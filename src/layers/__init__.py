@@ -17,8 +17,8 @@ Every layer has
     discrete()                                                 the matrices of one step; keep them, pass them to `step`
 """
 
-from src.layers.mixer import Mixer
-from src.layers.s4 import S4Block
-from src.layers.s5 import S5, S5Block, S5Options
+from .mixer import Mixer
+from .s4 import S4Block
+from .s5 import S5, S5Block, S5Options
 
 __all__ = ["S5", "Mixer", "S4Block", "S5Block", "S5Options"]

@@ -14,11 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.kernels import DiagonalKernel, Kernel, RealDiagonalKernel
-from src.kernels.parameters import register
-from src.layers.s6 import FULLY_SELECTIVE, S6, Selective
-from src.ops.causal_conv import causal_conv_silu
-from src.ops.fftconv import fftconv
+from ..kernels import DiagonalKernel, Kernel, RealDiagonalKernel
+from ..kernels.parameters import register
+from ..ops.causal_conv import causal_conv_silu
+from ..ops.fftconv import fftconv
+from .s6 import FULLY_SELECTIVE, S6, Selective
 
 
 class SSMType(Enum):

@@ -15,8 +15,8 @@ activation; here, as in the paper, there is one.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.errors import UserError, did_you_mean
-from src.layers.dropout import Dropout
+from ..errors import UserError, did_you_mean
+from .dropout import Dropout
 
 ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh, "id": nn.Identity, None: nn.Identity}
 FINALS = ("glu", "half_glu1", "half_glu2", "id", None)

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from src.errors import UserError, did_you_mean
-from src.layers.padding import valid
+from ..errors import UserError, did_you_mean
+from .padding import valid
 
 
 class LayerNorm(nn.LayerNorm):

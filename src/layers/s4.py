@@ -11,12 +11,12 @@ autocast's half-precision activations enter the convolution as they are and its 
 import torch
 from torch import Tensor, nn
 
-from src.errors import UserError
-from src.kernels import DiscreteSystem, Kernel
-from src.layers.mixer import Mixer
-from src.layers.padding import zero_padding
-from src.ops.fftconv import fftconv
-from src.ops.precision import full_precision
+from ..errors import UserError
+from ..kernels import DiscreteSystem, Kernel
+from ..ops.fftconv import fftconv
+from ..ops.precision import full_precision
+from .mixer import Mixer
+from .padding import zero_padding
 
 
 class S4Block(nn.Module):

@@ -15,15 +15,15 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from src.errors import UserError, did_you_mean
-from src.kernels.diagonal_system import check_discretisation
-from src.kernels.parameters import complex128, draw_dt, dt_of, pairs, register
-from src.layers.mixer import Mixer
-from src.layers.padding import last_valid, zero_padding
-from src.layers.s5_init import Eigenbasis, conjugate_half, draw_B, draw_C
-from src.ops.discretise import DISCRETISATIONS, discretise
-from src.ops.precision import full_precision
-from src.ops.scan import scan
+from ..errors import UserError, did_you_mean
+from ..kernels.diagonal_system import check_discretisation
+from ..kernels.parameters import complex128, draw_dt, dt_of, pairs, register
+from ..ops.discretise import DISCRETISATIONS, discretise
+from ..ops.precision import full_precision
+from ..ops.scan import scan
+from .mixer import Mixer
+from .padding import last_valid, zero_padding
+from .s5_init import Eigenbasis, conjugate_half, draw_B, draw_C
 
 # S5's opt_config: which parameters learn at the SSM's own rate, and which of those decay; the others are global.
 OPT_CONFIGS: dict[str, tuple[set[str], set[str]]] = {

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from src.errors import UserError, did_you_mean
-from src.linalg.hippo import legs
-from src.linalg.nplr import Complex, nplr
-from src.linalg.ptd.perturbation import Perturbation
+from ..errors import UserError, did_you_mean
+from ..linalg.hippo import legs
+from ..linalg.nplr import Complex, nplr
+from ..linalg.ptd.perturbation import Perturbation
 
 B_INITS = ("lecun_normal", "hippo")
 C_INITS = ("lecun_normal", "trunc_standard_normal", "complex_normal")

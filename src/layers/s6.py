@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.errors import UserError, did_you_mean
-from src.kernels.parameters import draw_dt, register
-from src.ops.selective_scan import selective_scan
+from ..errors import UserError, did_you_mean
+from ..kernels.parameters import draw_dt, register
+from ..ops.selective_scan import selective_scan
 
 INITS_OF_D = {"ones": torch.ones, "normal": torch.randn}
 STEPS_OF_CONSTANT_DT = {"softplus": F.softplus, "exp": torch.exp}

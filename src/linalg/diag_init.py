@@ -7,8 +7,8 @@ for S4D-Real) and returns a complex128 array of shape (N,) with negative real pa
 
 import numpy as np
 
-from src.linalg.hippo import check_order
-from src.linalg.nplr import Complex, conjugate_halves, nplr
+from .hippo import check_order
+from .nplr import Complex, conjugate_halves, nplr
 
 
 def s4d_legs(n_pairs: int) -> Complex:

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import block_diag, solve_continuous_lyapunov
 
-from src.linalg.hippo import Float
-from src.linalg.nplr import Complex
-from src.linalg.search import maximise
-from src.linalg.transfer import System, transfer_function
+from .hippo import Float
+from .nplr import Complex
+from .search import maximise
+from .transfer import System, transfer_function
 
 
 class Supremum(NamedTuple):

@@ -18,7 +18,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from src.errors import UserError, did_you_mean
+from ..errors import UserError, did_you_mean
 
 Float = NDArray[np.float64]
 

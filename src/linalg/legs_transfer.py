@@ -21,10 +21,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from src.linalg.discretise import Array
-from src.linalg.hippo import Float, check_order
-from src.linalg.nplr import Complex
-from src.linalg.search import maximise
+from .discretise import Array
+from .hippo import Float, check_order
+from .nplr import Complex
+from .search import maximise
 
 
 class Spikes(NamedTuple):

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from src.errors import UserError
-from src.linalg.hippo import Float, hippo
+from ..errors import UserError
+from .hippo import Float, hippo
 
 Complex = NDArray[np.complex128]
 

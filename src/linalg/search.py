@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from src.linalg.hippo import Float
+from .hippo import Float
 
 _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import expm, schur
 
-from src.linalg.discretise import Array
-from src.linalg.hippo import Float, legs
-from src.linalg.nplr import Complex, normal_part
+from .discretise import Array
+from .hippo import Float, legs
+from .nplr import Complex, normal_part
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,10 +6,10 @@ For a given w the worst C points along the difference of the states, so the supr
 
 import numpy as np
 
-from src.linalg.distance import Supremum, sup_on_axis
-from src.linalg.hippo import Float, legs
-from src.linalg.nplr import Complex
-from src.linalg.transfer import Array
+from .distance import Supremum, sup_on_axis
+from .hippo import Float, legs
+from .nplr import Complex
+from .transfer import Array
 
 
 def legs_state(n: int, s: Complex) -> Complex:

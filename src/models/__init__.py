@@ -1,8 +1,8 @@
 """Whole models: a tower (encoder, residual backbone, pooling) under a classifier's or a retrieval model's head."""
 
-from src.models.backbone import ResidualBackbone
-from src.models.classifier import Classifier
-from src.models.retrieval import Retrieval
-from src.models.tower import Tower
+from .backbone import ResidualBackbone
+from .classifier import Classifier
+from .retrieval import Retrieval
+from .tower import Tower
 
 __all__ = ["Classifier", "ResidualBackbone", "Retrieval", "Tower"]

@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from src.layers.dropout import Dropout
-from src.layers.norm import NoNorm, make_norm
+from ..layers.dropout import Dropout
+from ..layers.norm import NoNorm, make_norm
 
 
 class ResidualBlock(nn.Module):

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from src.models.tower import Tower, TowerState
+from .tower import Tower, TowerState
 
 
 class Classifier(nn.Module):

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.errors import UserError, did_you_mean
-from src.layers.dropout import Dropout
-from src.layers.mamba import SSMType, mamba_block
-from src.layers.s6 import Selective
-from src.models.backbone import ResidualBlock
+from ..errors import UserError, did_you_mean
+from ..layers.dropout import Dropout
+from ..layers.mamba import SSMType, mamba_block
+from ..layers.s6 import Selective
+from .backbone import ResidualBlock
 
 
 @dataclass(frozen=True)

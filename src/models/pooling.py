@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from src.errors import UserError, did_you_mean
-from src.layers.padding import last_valid, zero_padding
-from src.ops.precision import at_least_float32
+from ..errors import UserError, did_you_mean
+from ..layers.padding import last_valid, zero_padding
+from ..ops.precision import at_least_float32
 
 
 class PoolState(NamedTuple):

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from src.layers.mixer import ACTIVATIONS
-from src.models.tower import Tower, TowerState
+from ..layers.mixer import ACTIVATIONS
+from .tower import Tower, TowerState
 
 
 class Retrieval(nn.Module):

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from src.models.backbone import ResidualBackbone
-from src.models.pooling import Pooling, PoolState
+from .backbone import ResidualBackbone
+from .pooling import Pooling, PoolState
 
 
 class TowerState(NamedTuple):

@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from src.errors import UserError, did_you_mean
-from src.ops.precision import full_precision
+from ..errors import UserError, did_you_mean
+from .precision import full_precision
 
 NAMES = ("reference", "torch", "compiled", "triton")
 VARIABLE = "SSM_BACKEND"

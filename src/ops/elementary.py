@@ -24,7 +24,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from src.ops.jit import jit, jit_in_order
+from .jit import jit, jit_in_order
 
 LOG2_E = 1.4426950408889634
 LN_2 = 0.6931471805599453

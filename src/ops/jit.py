@@ -14,8 +14,8 @@ from pathlib import Path
 import llvmlite.binding
 import numba
 
-from src.cache import cache_root
-from src.resources import PACKAGE
+from ..cache import cache_root
+from ..resources import PACKAGE
 
 # Sums may be reordered (that is what vectorises) and products contracted; NaN and infinity keep their meaning, so a diverged run is seen.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz"}

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from src.errors import UserError, did_you_mean, run_door
-from src.report import ablation, packed, robustness, selectivity, sinusoid, theory, train
-from src.report.collect import experiments
-from src.report.options import Options, add_report_arguments
-from src.report.page import report_folder
-from src.sweep.cli import SuggestingParser
-from src.sweep.lock import check_writable
+from ..errors import UserError, did_you_mean, run_door
+from ..sweep.cli import SuggestingParser
+from ..sweep.lock import check_writable
+from . import ablation, packed, robustness, selectivity, sinusoid, theory, train
+from .collect import experiments
+from .options import Options, add_report_arguments
+from .page import report_folder
 
 REPORTERS = {  # start of an experiment's name -> its report
     theory.PREFIX: theory.report,
@@ -63,7 +63,7 @@ def _experiments(folder: Path) -> dict[str, Path]:
 
 
 def _theory_ptd(arguments: list[str]) -> int:
-    from src.report import ptd_theory  # draws at once: needs matplotlib
+    from . import ptd_theory  # draws at once: needs matplotlib
 
     return ptd_theory.main(arguments)
 

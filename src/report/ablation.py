@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.report import style
-from src.report.by_setting import Layout, write_report
-from src.report.collect import Record
-from src.report.compare import against_best
-from src.report.options import DEFAULT, Options
-from src.report.page import Pictures
-from src.report.settings import grouped, mean, result
-from src.tables import Table
+from ..tables import Table
+from . import style
+from .by_setting import Layout, write_report
+from .collect import Record
+from .compare import against_best
+from .options import DEFAULT, Options
+from .page import Pictures
+from .settings import grouped, mean, result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.report.collect import Record
-from src.report.options import Options
-from src.report.page import Page, Pictures, open_page
-from src.report.settings import describe, grouped, setting, slugs
-from src.tables import Table
+from ..tables import Table
+from .collect import Record
+from .options import Options
+from .page import Page, Pictures, open_page
+from .settings import describe, grouped, setting, slugs
 
 Make = Callable[[list[Record]], Table]
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from src.errors import UserError
-from src.sweep import RunFolder
-from src.sweep import collect as run_folders
+from ..errors import UserError
+from ..sweep import RunFolder
+from ..sweep import collect as run_folders
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from src.report.collect import Record
-from src.report.settings import flat
-from src.report.statistics import Comparison, paired_accuracies, paired_t
-from src.tables import Table
+from ..tables import Table
+from .collect import Record
+from .settings import flat
+from .statistics import Comparison, paired_accuracies, paired_t
 
 Measure = Callable[[Record], float | None]
 COLUMNS = ["first", "minus", "difference, points", "p", "judged by"]

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from src.errors import did_you_mean
-from src.sweep import Run
+from ..errors import did_you_mean
+from ..sweep import Run
 
 FORMATS = ("png", "pdf", "svg")
 

@@ -12,15 +12,15 @@ from typing import Any
 
 import yaml
 
-from src.config import canonical_json
-from src.errors import UserError
-from src.report.collect import Record, experiments, record_of
-from src.report.settings import grouped
-from src.sweep import Run, RunFolder
-from src.sweep import collect as run_folders
-from src.sweep.cli import SuggestingParser
-from src.sweep.lock import check_writable
-from src.tracking.files import atomic_write, to_json
+from ..config import canonical_json
+from ..errors import UserError
+from ..sweep import Run, RunFolder
+from ..sweep import collect as run_folders
+from ..sweep.cli import SuggestingParser
+from ..sweep.lock import check_writable
+from ..tracking.files import atomic_write, to_json
+from .collect import Record, experiments, record_of
+from .settings import grouped
 
 RUNS, LOG = "runs.csv", "log.csv"
 _COLUMNS = ("experiment", "key", "label", "state", "step", "seconds", "config", "result")

@@ -13,12 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.errors import UserError
-from src.report import style
-from src.report.collect import Record, collect, failures, progress
-from src.report.options import Options
-from src.tables import Table
-from src.tracking.files import atomic_write
+from ..errors import UserError
+from ..tables import Table
+from ..tracking.files import atomic_write
+from . import style
+from .collect import Record, collect, failures, progress
+from .options import Options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

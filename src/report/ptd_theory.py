@@ -17,13 +17,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
 
-from src.errors import UserError
-from src.linalg.legs_transfer import last_spike, pole_frequencies
-from src.linalg.transfer import System, diag_system, dplr_system, impulse_response
-from src.report import ptd_theory_data as data
-from src.report import style
-from src.tables import Table
-from src.tracking.files import atomic_write
+from ..errors import UserError
+from ..linalg.legs_transfer import last_spike, pole_frequencies
+from ..linalg.transfer import System, diag_system, dplr_system, impulse_response
+from ..tables import Table
+from ..tracking.files import atomic_write
+from . import ptd_theory_data as data
+from . import style
 
 NAME = "theory-ptd"
 DIAG, DPLR, PTD = style.COMPLEX, style.TARGET, style.REAL

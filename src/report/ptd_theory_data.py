@@ -4,16 +4,16 @@ from pathlib import Path
 
 import numpy as np
 
-from src.linalg.distance import l2_distance, normalised, resolvent_bound, sup_distance, theorem3_bound
-from src.linalg.hippo import legs
-from src.linalg.legs_transfer import g_diag_from_dplr, g_dplr, last_spike, pole_frequencies
-from src.linalg.ptd import Perturbation, load_perturbation, random_perturbation, rank1, solve_cached
-from src.linalg.ptd.frontier import frontier
-from src.linalg.ptd.named import DATA
-from src.linalg.ptd.spec import Spec
-from src.linalg.transfer import System, diag_system, dplr_system, ptd_system, transfer_function
-from src.linalg.worst_output import legs_state, perturbed_state, worst_distance
-from src.tables import Table
+from ..linalg.distance import l2_distance, normalised, resolvent_bound, sup_distance, theorem3_bound
+from ..linalg.hippo import legs
+from ..linalg.legs_transfer import g_diag_from_dplr, g_dplr, last_spike, pole_frequencies
+from ..linalg.ptd import Perturbation, load_perturbation, random_perturbation, rank1, solve_cached
+from ..linalg.ptd.frontier import frontier
+from ..linalg.ptd.named import DATA
+from ..linalg.ptd.spec import Spec
+from ..linalg.transfer import System, diag_system, dplr_system, ptd_system, transfer_function
+from ..linalg.worst_output import legs_state, perturbed_state, worst_distance
+from ..tables import Table
 
 ZOOM_ORDERS = (16, 64, 256, 1024)  # of the last spike in closed form, no perturbation needed
 GAP_ORDERS = (4, 8, 16, 32, 64, 128)

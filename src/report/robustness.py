@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.report import robustness_figures
-from src.report.by_setting import Layout, write_report
-from src.report.collect import Record
-from src.report.compare import against_best
-from src.report.options import DEFAULT, Options
-from src.report.settings import grouped, mean, result
-from src.tables import Table
+from ..tables import Table
+from . import robustness_figures
+from .by_setting import Layout, write_report
+from .collect import Record
+from .compare import against_best
+from .options import DEFAULT, Options
+from .settings import grouped, mean, result
 
 PREFIX = "robustness"
 COMPARED = ("model", "seed", "perturbation", "perturbation_hash", "perturbation_size")

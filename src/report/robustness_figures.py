@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from src.linalg.legs_transfer import g_diag_from_dplr, g_dplr, pole_frequencies
-from src.report import style
-from src.report.collect import Record
-from src.report.page import Pictures
-from src.report.statistics import Estimate, t_interval
+from ..linalg.legs_transfer import g_diag_from_dplr, g_dplr, pole_frequencies
+from . import style
+from .collect import Record
+from .page import Pictures
+from .statistics import Estimate, t_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

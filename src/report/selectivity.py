@@ -8,16 +8,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from src.config import canonical_json
-from src.errors import UserError
-from src.report import selectivity_tables as tables
-from src.report.collect import Record
-from src.report.options import DEFAULT, Options
-from src.report.page import Page, Pictures, open_page
-from src.report.selectivity_learning import delays_of, time_to_learn
-from src.report.settings import flat, grouped
-from src.report.summary import summary
-from src.tables import Table
+from ..config import canonical_json
+from ..errors import UserError
+from ..tables import Table
+from . import selectivity_tables as tables
+from .collect import Record
+from .options import DEFAULT, Options
+from .page import Page, Pictures, open_page
+from .selectivity_learning import delays_of, time_to_learn
+from .settings import flat, grouped
+from .summary import summary
 
 PREFIX = "selectivity"
 TASKS = {"delay": "copy", "induction_head": "induction head"}
@@ -109,7 +109,7 @@ def _section(page: Page, title: str, runs: list[Record], ending: str) -> None:
 
 
 def _curves(runs: list[Record], ending: str) -> Pictures:
-    from src.report.selectivity_figures import curves  # only where something is drawn
+    from .selectivity_figures import curves  # only where something is drawn
 
     figure = curves(runs)
     if figure is not None:
@@ -129,7 +129,7 @@ def _learning(page: Page) -> None:
 
 
 def _survival(runs: list[Record], number: int) -> Pictures:
-    from src.report.selectivity_figures import survival
+    from .selectivity_figures import survival
 
     text = "Share of seeds that have not reached 90 % token accuracy yet (Kaplan and Meier); a tick ends a run that never did."
     yield f"time-to-learn{f'-{number}' if number else ''}", survival(runs), text

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from src.report import style
-from src.report.collect import Record
-from src.report.selectivity_learning import field, lag, reached_at
-from src.report.selectivity_tables import kind, ordered, selective
-from src.report.settings import grouped
-from src.report.statistics import kaplan_meier
+from . import style
+from .collect import Record
+from .selectivity_learning import field, lag, reached_at
+from .selectivity_tables import kind, ordered, selective
+from .settings import grouped
+from .statistics import kaplan_meier
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from src.config import canonical_json
-from src.report.collect import Record
-from src.report.settings import grouped
-from src.report.statistics import Estimate, median_time
-from src.tables import Table
+from ..config import canonical_json
+from ..tables import Table
+from .collect import Record
+from .settings import grouped
+from .statistics import Estimate, median_time
 
 LEVEL = 0.9
 

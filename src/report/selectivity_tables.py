@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from src.report.collect import Record
-from src.report.compare import difference
-from src.report.selectivity_learning import field as kind
-from src.report.selectivity_learning import reached_at
-from src.report.settings import grouped, mean, result
-from src.report.statistics import Comparison, interaction
-from src.tables import Table
+from ..tables import Table
+from .collect import Record
+from .compare import difference
+from .selectivity_learning import field as kind
+from .selectivity_learning import reached_at
+from .settings import grouped, mean, result
+from .statistics import Comparison, interaction
 
 SWITCHES = ("B_is_selective", "C_is_selective", "dt_is_selective")
 TEST = result("test/accuracy", 100)

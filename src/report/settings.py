@@ -3,9 +3,9 @@
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from src.config import canonical_json
-from src.report.collect import Record
-from src.report.statistics import Estimate, t_interval
+from ..config import canonical_json
+from .collect import Record
+from .statistics import Estimate, t_interval
 
 
 def grouped(records: Iterable[Record], key: Callable[[Record], Hashable]) -> dict[Any, list[Record]]:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from src.linalg.legs_transfer import pole_frequencies
-from src.report import style
-from src.report.collect import Record
-from src.report.options import DEFAULT, Options
-from src.report.page import open_page
-from src.report.settings import grouped, mean, result, setting
-from src.tables import Table
+from ..linalg.legs_transfer import pole_frequencies
+from ..tables import Table
+from . import style
+from .collect import Record
+from .options import DEFAULT, Options
+from .page import open_page
+from .settings import grouped, mean, result, setting
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

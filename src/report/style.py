@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.tracking.files import atomic_write
+from ..tracking.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from src.report.collect import Record
-from src.tables import Table
+from ..tables import Table
+from .collect import Record
 
 
 def summary(records: Iterable[Record]) -> Table:

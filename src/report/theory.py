@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.report.collect import Record
-from src.report.options import DEFAULT, Options
-from src.report.page import Page, open_page
-from src.report.settings import grouped
-from src.report.summary import summary
-from src.report.theory_tables import Variant, bounds, errors, only
-from src.tables import Table
+from ..tables import Table
+from .collect import Record
+from .options import DEFAULT, Options
+from .page import Page, open_page
+from .settings import grouped
+from .summary import summary
+from .theory_tables import Variant, bounds, errors, only
 
 PREFIX = "theory"
 
@@ -65,7 +65,7 @@ def _tables(page: Page, runs: list[Record]) -> list[tuple[str, Table]]:
 
 
 def _pictures(runs: list[Record], ending: str):
-    from src.report.theory_figures import pictures  # imports what draws: only where something is drawn
+    from .theory_figures import pictures  # imports what draws: only where something is drawn
 
     return pictures(runs, ending)
 

@@ -9,11 +9,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from src.report import style
-from src.report.collect import Record
-from src.report.page import Pictures
-from src.report.theory_tables import TITLES, choice, only, value, values_of
-from src.theory.bounds import theorem2
+from ..theory.bounds import theorem2
+from . import style
+from .collect import Record
+from .page import Pictures
+from .theory_tables import TITLES, choice, only, value, values_of
 
 SMALL_ERROR = 0.01  # relative L1 error at which the size figure shows what Theorem 2 asks for
 FIELDS = {False: ("real", style.REAL), True: ("complex", style.COMPLEX)}

@@ -9,12 +9,12 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from src.config import canonical_json
-from src.errors import UserError
-from src.report.collect import Record
-from src.tables import Table
-from src.theory.bounds import Corollary, corollary1, corollary2, corollary3, theorem2
-from src.theory.targets import TASKS, raw_target
+from ..config import canonical_json
+from ..errors import UserError
+from ..tables import Table
+from ..theory.bounds import Corollary, corollary1, corollary2, corollary3, theorem2
+from ..theory.targets import TASKS, raw_target
+from .collect import Record
 
 TITLES = {"delay": "copy", "random": "random", "oscillation": "oscillation"}  # P2's names
 MEASURES = {

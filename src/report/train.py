@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from src.report import style
-from src.report.collect import Record, record_of
-from src.report.compare import against_best
-from src.report.options import DEFAULT, Options
-from src.report.page import Pictures, open_page
-from src.report.settings import grouped, mean, own_words, result, setting
-from src.report.summary import summary
-from src.sweep import RunFolder
-from src.tables import Table
+from ..sweep import RunFolder
+from ..tables import Table
+from . import style
+from .collect import Record, record_of
+from .compare import against_best
+from .options import DEFAULT, Options
+from .page import Pictures, open_page
+from .settings import grouped, mean, own_words, result, setting
+from .summary import summary
 
 PREFIX = "train-"
 CURVES = "curves.png"

@@ -3,10 +3,10 @@
 import argparse
 import re
 
-from src.config.command_line import SuggestingParser
-from src.sweep.devices import Gpus, available_cores
-from src.sweep.sweep import LAUNCHERS
-from src.tracking.wandb_choice import MODES
+from ..config.command_line import SuggestingParser
+from ..tracking.wandb_choice import MODES
+from .devices import Gpus, available_cores
+from .sweep import LAUNCHERS
 
 __all__ = [
     "SuggestingParser",

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Literal
 
-from src.errors import UserError
+from ..errors import UserError
 
 Gpus = Literal["auto"] | tuple[int, ...]
 

@@ -6,8 +6,8 @@ import sys
 import traceback
 from collections.abc import Iterator
 
-from src.sweep.control import Control
-from src.sweep.devices import is_gpu
+from .control import Control
+from .devices import is_gpu
 
 _GPU_MEMORY = re.compile(r"CUDA.*out of memory|CU(BLAS|DNN|SOLVER|SPARSE)_STATUS_ALLOC_FAILED|CUFFT_ALLOC_FAILED", re.S)
 _HOST_MEMORY = re.compile(r"DefaultCPUAllocator|Cannot allocate memory")

@@ -14,13 +14,13 @@ from typing import Any, Protocol
 
 import yaml
 
-from src.config import load_yaml
-from src.errors import EXIT_INTERRUPTED, UserError
-from src.sweep.lock import hold_lock, is_locked
-from src.sweep.run import Run
-from src.tracking import JsonlLog, read_jsonl
-from src.tracking.checkpoint import CheckpointFile, previous
-from src.tracking.files import atomic_write, from_json, remove_temporary_files, to_json
+from ..config import load_yaml
+from ..errors import EXIT_INTERRUPTED, UserError
+from ..tracking import JsonlLog, read_jsonl
+from ..tracking.checkpoint import CheckpointFile, previous
+from ..tracking.files import atomic_write, from_json, remove_temporary_files, to_json
+from .lock import hold_lock, is_locked
+from .run import Run
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from src.stop import Interrupted
-from src.sweep.control import Control, Progress
-from src.sweep.devices import bind, is_gpu
-from src.sweep.faults import give_back, is_context_lost, out_of_memory
-from src.sweep.folder import RunFolder
-from src.sweep.lock import LockedError
-from src.sweep.run import Run
-from src.tracking import device_environment
-from src.tracking.wandb_choice import WandbChoice
-from src.tracking.wandb_run import WandbRun, open_wandb
+from ..stop import Interrupted
+from ..tracking import device_environment
+from ..tracking.wandb_choice import WandbChoice
+from ..tracking.wandb_run import WandbRun, open_wandb
+from .control import Control, Progress
+from .devices import bind, is_gpu
+from .faults import give_back, is_context_lost, out_of_memory
+from .folder import RunFolder
+from .lock import LockedError
+from .run import Run
 
 Work = Callable[[list[RunFolder], Control], None]
 

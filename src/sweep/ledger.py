@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from src.errors import EXIT_FAILED, EXIT_INTERRUPTED
-from src.sweep.control import Progress
-from src.sweep.folder import RunFolder
-from src.sweep.job import Job, JobEnded, JobLost, Message, Note, Outcome
-from src.sweep.lock import LockedError
-from src.sweep.progress import SweepProgress
-from src.sweep.run import Run
-from src.sweep.survey import survey
+from ..errors import EXIT_FAILED, EXIT_INTERRUPTED
+from .control import Progress
+from .folder import RunFolder
+from .job import Job, JobEnded, JobLost, Message, Note, Outcome
+from .lock import LockedError
+from .progress import SweepProgress
+from .run import Run
+from .survey import survey
 
 
 @dataclass

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from src.errors import UserError
+from ..errors import UserError
 
 _TRIES, _PAUSE = 5, 0.05  # a reader that asks whether a folder is locked holds the lock for a moment
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
 
-from src.resources import import_root, module
-from src.sweep.job import Job, JobEnded, JobLost, Message, Settings
+from ..resources import import_root, module
+from .job import Job, JobEnded, JobLost, Message, Settings
 
 _TICK_SECONDS = 0.2
 _MAX_FAILED_STARTS = 3

@@ -17,11 +17,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from src.errors import UserError
-from src.sweep.control import Control
-from src.sweep.devices import is_gpu
-from src.sweep.job import Job, JobEnded, JobLost, Message, Settings, load_work, run_job
-from src.sweep.pool import worker_environment
+from ..errors import UserError
+from .control import Control
+from .devices import is_gpu
+from .job import Job, JobEnded, JobLost, Message, Settings, load_work, run_job
+from .pool import worker_environment
 
 _TICK_SECONDS = 0.2
 _ASK_SECONDS = 0.5

@@ -4,10 +4,10 @@ import argparse
 from collections.abc import Callable, Hashable
 from pathlib import Path
 
-from src.sweep.devices import count_workers, describe_slots, is_gpu, make_slots, pick_devices
-from src.sweep.run import Run
-from src.sweep.survey import Survey, survey
-from src.sweep.sweep import run_sweep
+from .devices import count_workers, describe_slots, is_gpu, make_slots, pick_devices
+from .run import Run
+from .survey import Survey, survey
+from .sweep import run_sweep
 
 
 def run_script(

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from src.sweep.folder import RunFolder, Status
-from src.sweep.run import Run
+from .folder import RunFolder, Status
+from .run import Run
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,16 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Hashable
 from pathlib import Path
 
-from src.errors import UserError, did_you_mean
-from src.stop import StopSignals
-from src.sweep.devices import make_slots, threads_of
-from src.sweep.job import Job, Message, Settings
-from src.sweep.ledger import Ledger, SweepOutcome
-from src.sweep.lock import check_writable
-from src.sweep.pool import run_in_processes
-from src.sweep.run import Run
-from src.tracking import environment
-from src.tracking.wandb_choice import choose_wandb
+from ..errors import UserError, did_you_mean
+from ..stop import StopSignals
+from ..tracking import environment
+from ..tracking.wandb_choice import choose_wandb
+from .devices import make_slots, threads_of
+from .job import Job, Message, Settings
+from .ledger import Ledger, SweepOutcome
+from .lock import check_writable
+from .pool import run_in_processes
+from .run import Run
 
 LAUNCHERS = ("process", "ray")
 _STOP_WORDS = ("saving the state of the runs (once more to kill them)", "killing the runs")
@@ -92,7 +92,7 @@ def _launch(
     launcher: str, jobs: list[Job], settings: Settings, slots: list[str], threads: int, stop_level: Callable[[], int]
 ) -> Generator[tuple[Job | None, Message | None]]:
     if launcher == "ray":
-        from src.sweep.ray_launcher import run_on_ray  # only who asks for Ray needs it
+        from .ray_launcher import run_on_ray  # only who asks for Ray needs it
 
         return run_on_ray(jobs, settings, slots, threads, stop_level)
     return run_in_processes(jobs, settings, slots, threads, stop_level)

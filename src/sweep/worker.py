@@ -15,10 +15,10 @@ import time
 import traceback
 from multiprocessing.connection import Connection
 
-from src.say import protect_streams
-from src.stop import StopSignals
-from src.sweep.control import Control
-from src.sweep.job import Job, Message, Settings, load_work, run_job
+from ..say import protect_streams
+from ..stop import StopSignals
+from .control import Control
+from .job import Job, Message, Settings, load_work, run_job
 
 ORPHAN_GRACE = 20.0  # seconds between the parent's death and ours, at most
 WATCH_SECONDS = 1.0

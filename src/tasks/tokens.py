@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.errors import UserError
+from ..errors import UserError
 
 TRAINING, HELD_OUT = 0, 1  # streams of data; they never meet
 

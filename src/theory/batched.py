@@ -10,12 +10,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from src.theory import compiled
-from src.theory.buffers import Buffers
-from src.theory.compiled import BETA1, BETA2, EPS
-from src.theory.config import TheoryConfig
-from src.theory.repeat import Repeated, as_cuda_graph, as_it_is
-from src.theory.state import FitState
+from . import compiled
+from .buffers import Buffers
+from .compiled import BETA1, BETA2, EPS
+from .config import TheoryConfig
+from .repeat import Repeated, as_cuda_graph, as_it_is
+from .state import FitState
 
 TABLE = 1024  # steps whose sizes are tabulated at once
 

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.theory import compiled
-from src.theory.compiled import BETA1, BETA2, WEIGHT_DECAY
-from src.theory.config import OPTIMIZERS, TheoryConfig
-from src.theory.state import FitState
-from src.theory.targets import target
+from . import compiled
+from .compiled import BETA1, BETA2, WEIGHT_DECAY
+from .config import OPTIMIZERS, TheoryConfig
+from .state import FitState
+from .targets import target
 
 _ARRAYS = ("theta", "m", "v", "total", "best_theta")
 

@@ -21,8 +21,8 @@ import math
 
 import numpy as np
 
-from src.ops.elementary import exp2, exp_i
-from src.ops.jit import jit
+from ..ops.elementary import exp2, exp_i
+from ..ops.jit import jit
 
 TILE = 4  # table products work on TILE x TILE outputs held in registers
 ADAM, ADAMW, RADAM = 0, 1, 2

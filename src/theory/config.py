@@ -3,8 +3,8 @@
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from src.errors import UserError
-from src.theory.targets import canonical
+from ..errors import UserError
+from .targets import canonical
 
 OPTIMIZERS = ("adam", "adamw", "radam")
 

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.ops.backend import Operation, chosen
-from src.theory import compiled
-from src.theory.batched import BatchedFit
-from src.theory.config import OPTIMIZERS, TheoryConfig
-from src.theory.state import Fit, FitState
-from src.theory.targets import target
+from ..ops.backend import Operation, chosen
+from . import compiled
+from .batched import BatchedFit
+from .config import OPTIMIZERS, TheoryConfig
+from .state import Fit, FitState
+from .targets import target
 
 
 class CompiledFit:
@@ -60,7 +60,7 @@ def _denormals_are_zero() -> Iterator[None]:
 
 
 def _fused(configs: Sequence[TheoryConfig], states: Sequence[FitState], device: torch.device) -> Fit:
-    from src.theory.fused import FusedFit  # Triton may be missing
+    from .fused import FusedFit  # Triton may be missing
 
     return FusedFit(configs, states, device)
 
@@ -95,7 +95,7 @@ def make_fit(configs: Sequence[TheoryConfig], states: Sequence[FitState], device
     where = torch.device(device)
     name = FIT.backend(where)
     if name == "triton":
-        from src.theory.fused import fits
+        from .fused import fits
 
         if not fits(configs[0]):
             why = f"torch on {device} (N = {configs[0].N} is too large for the fused kernel)"

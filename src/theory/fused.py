@@ -19,11 +19,11 @@ import numpy as np
 import triton
 import triton.language as tl
 
-from src.ops.triton.elementary import _cis_of_turns, _turns
-from src.ops.triton.launch import launch
-from src.theory.buffers import Buffers
-from src.theory.compiled import BETA1, BETA2, EPS
-from src.theory.config import TheoryConfig
+from ..ops.triton.elementary import _cis_of_turns, _turns
+from ..ops.triton.launch import launch
+from .buffers import Buffers
+from .compiled import BETA1, BETA2, EPS
+from .config import TheoryConfig
 
 STEPS = 4096  # of one launch at most
 WARPS = 8  # of one program at most: a thread can have 255 registers then

@@ -6,8 +6,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from src.theory.config import TheoryConfig
-from src.theory.polar import initial
+from .config import TheoryConfig
+from .polar import initial
 
 
 @dataclass

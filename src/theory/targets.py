@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from src.errors import UserError, did_you_mean
+from ..errors import UserError, did_you_mean
 
 Task = Literal["delay", "random", "oscillation"]
 TASKS: tuple[Task, ...] = get_args(Task)

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from src.errors import UserError
-from src.tracking.files import atomic_write
+from ..errors import UserError
+from .files import atomic_write
 
 FORMAT = 1
 State = dict[str, Any]

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from src.errors import UserError
-from src.tracking.files import atomic_write, from_json, to_json
+from ..errors import UserError
+from .files import atomic_write, from_json, to_json
 
 
 class JsonlLog:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from src.errors import UserError, did_you_mean
+from ..errors import UserError, did_you_mean
 
 MODES = ("auto", "online", "offline", "disabled")
 _DEFAULT_HOST = "https://api.wandb.ai"

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from src.tracking.files import atomic_write
-from src.tracking.wandb_choice import WandbChoice
+from .files import atomic_write
+from .wandb_choice import WandbChoice
 
 _SECONDS = 30.0  # how long a slow network may hold up the start of a run, and its end
 

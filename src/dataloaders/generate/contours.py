@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from src.dataloaders.generate.dashes import Dashes
+from .dashes import Dashes
 
 FREE = 0.3  # a pixel is taken for a first dash where the mask is above this
 CROSSING = 1.8  # two masks that add up to this are two dashes on one place

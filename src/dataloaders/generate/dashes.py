@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_dilation
 
-from src.dataloaders.generate.pathfinder_settings import Settings
+from .pathfinder_settings import Settings
 
 _MARGIN_OF_LANCZOS = 3  # its radius in pixels
 

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from src.dataloaders.generate.shards import open_record, run_shards, write_whole
-from src.dataloaders.listops import FILES, HEADER, SIZES
-from src.errors import UserError
+from ...errors import UserError
+from ..listops import FILES, HEADER, SIZES
+from .shards import open_record, run_shards, write_whole
 
 MAX_DEPTH, OPERATOR_P, MAX_ARGS = 10, 0.25, 10
 MIN_LENGTH, MAX_LENGTH = 500, 2000

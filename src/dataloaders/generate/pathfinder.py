@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from src.dataloaders.generate.contours import Rules, draw_image
-from src.dataloaders.generate.dashes import Dashes, draw_dashes, draw_marker
-from src.dataloaders.generate.pathfinder_settings import CONTOUR_LENGTHS, SETTINGS, settings_of
-from src.dataloaders.generate.shards import open_record, run_shards, write_whole
-from src.dataloaders.pathfinder import PER_LEVEL
-from src.errors import UserError, did_you_mean
+from ...errors import UserError, did_you_mean
+from ..pathfinder import PER_LEVEL
+from .contours import Rules, draw_image
+from .dashes import Dashes, draw_dashes, draw_marker
+from .pathfinder_settings import CONTOUR_LENGTHS, SETTINGS, settings_of
+from .shards import open_record, run_shards, write_whole
 
 SHARD = 1000  # images of one folder, as in the archive
 

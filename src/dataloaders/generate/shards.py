@@ -9,9 +9,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from src.dataloaders.layout import RECORD
-from src.errors import UserError
-from src.files import read_json
+from ...errors import UserError
+from ...files import read_json
+from ..layout import RECORD
 
 
 def open_record(folder: Path, record: Mapping[str, Any]) -> None:

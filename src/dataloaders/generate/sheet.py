@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from src.dataloaders.base import Splits
-from src.errors import UserError
+from ...errors import UserError
+from ..base import Splits
 
 COLUMNS, WIDTH, GAP = 8, 128, 6  # pictures in a row, pixels of a picture's side, grey pixels between
 

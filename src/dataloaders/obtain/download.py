@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from src.errors import UserError
+from ...errors import UserError
 
 TRIES = 3  # how often a transfer that was cut off is taken up again before the user is asked
 TIMEOUT = 30.0  # seconds without a byte

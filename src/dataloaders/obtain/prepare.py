@@ -5,14 +5,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from src.dataloaders.layout import PREPARE as COMMAND
-from src.dataloaders.load import check, check_options, load
-from src.dataloaders.obtain.download import UnreachableError, fetch
-from src.dataloaders.obtain.recipes import LRA_URL, RECIPES, Recipe
-from src.dataloaders.obtain.unpack import by_pattern, unpack
-from src.dataloaders.pathfinder import LEVELS, is_broken_copy
-from src.dataloaders.root import data_root
-from src.errors import UserError
+from ...errors import UserError
+from ..layout import PREPARE as COMMAND
+from ..load import check, check_options, load
+from ..pathfinder import LEVELS, is_broken_copy
+from ..root import data_root
+from .download import UnreachableError, fetch
+from .recipes import LRA_URL, RECIPES, Recipe
+from .unpack import by_pattern, unpack
 
 SLACK = 2  # an archive may unpack to so many times the room that its set takes
 CAN_GENERATE = ("listops", "pathfinder", "pathx")
@@ -147,8 +147,8 @@ def generate(name: str, arguments: dict[str, Any], workers: int) -> str:
     Args:
         arguments: of the generator's plan: seed, sizes and level.
     """
-    from src.dataloaders.generate import listops, pathfinder
-    from src.dataloaders.generate.sheet import write_sheet
+    from ..generate import listops, pathfinder
+    from ..generate.sheet import write_sheet
 
     if name not in CAN_GENERATE:
         raise UserError(f"{name}: --generate makes {', '.join(CAN_GENERATE)} only")

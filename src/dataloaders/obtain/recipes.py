@@ -6,7 +6,7 @@ reported to answer 403; a copy that a user has is taken with `--archive`.
 
 from dataclasses import dataclass
 
-from src.dataloaders import mnist
+from .. import mnist
 
 LRA_URL = "https://storage.googleapis.com/long-range-arena/lra_release.gz"
 # Only a nested copy, or one repacked without the outer folder: beside the nested one lies a pathfinder128 whose labels do not

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from src.errors import UserError
+from ...errors import UserError
 
 
 def unpack(archive: Path, target: Path, wanted: Callable[[str], str | None], limit: int) -> int:

@@ -19,9 +19,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
-from src.errors import UserError, did_you_mean
-from src.experiments.classify import library, published
-from src.resources import resource
+from ...errors import UserError, did_you_mean
+from ...resources import resource
+from . import library, published
 
 CONFIGS = resource("configs")
 EXPERIMENTS = CONFIGS / "experiment"

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from src.config import build
-from src.dataloaders.load import check_options
-from src.engine import Plan, make_schedule
-from src.engine.device import Precision
-from src.engine.schedule import Schedule
-from src.errors import UserError, did_you_mean
-from src.experiments.classify.layers import Layer, parse_layer
+from ...config import build
+from ...dataloaders.load import check_options
+from ...engine import Plan, make_schedule
+from ...engine.device import Precision
+from ...engine.schedule import Schedule
+from ...errors import UserError, did_you_mean
+from .layers import Layer, parse_layer
 
 _NOT_OF_THE_RUN = ("wandb", "out", "device")  # they change no number
 _NEWER = {("loader", "stage"): "auto", ("trainer", "cuda_graph"): False}  # keys and what they were before there was one

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from src.dataloaders import Splits, Subset, load
-from src.dataloaders.base import Batch, SequenceDataset
-from src.dataloaders.placement import Placement
-from src.engine import distributed
-from src.engine.batches import Batches, evaluation_order, training_order
-from src.engine.staging import Staged
-from src.errors import UserError
-from src.experiments.classify.config import TrainConfig
+from ...dataloaders import Splits, Subset, load
+from ...dataloaders.base import Batch, SequenceDataset
+from ...dataloaders.placement import Placement
+from ...engine import distributed
+from ...engine.batches import Batches, evaluation_order, training_order
+from ...engine.staging import Staged
+from ...errors import UserError
+from .config import TrainConfig
 
 SHARE = 0.25  # of a GPU's free memory that data may take unasked
 SUBSET_SEED = 42  # of the examples that train_size, val_size and test_size keep

@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from src.config import build
-from src.errors import UserError, did_you_mean
-from src.kernels import DiagonalKernel, DPLRKernel, Kernel, RealDiagonalKernel
-from src.kernels.diagonal import INITS, DiagonalInit
-from src.kernels.parameters import learning_rates
-from src.kernels.ptd import ptd_init
-from src.layers import S5, S4Block, S5Block, S5Options
-from src.layers.s5_init import Eigenbasis, normal_eigenbasis, perturbed_eigenbasis
-from src.linalg.hippo import legs
-from src.linalg.ptd import Perturbation, named_perturbation
+from ...config import build
+from ...errors import UserError, did_you_mean
+from ...kernels import DiagonalKernel, DPLRKernel, Kernel, RealDiagonalKernel
+from ...kernels.diagonal import INITS, DiagonalInit
+from ...kernels.parameters import learning_rates
+from ...kernels.ptd import ptd_init
+from ...layers import S5, S4Block, S5Block, S5Options
+from ...layers.s5_init import Eigenbasis, normal_eigenbasis, perturbed_eigenbasis
+from ...linalg.hippo import legs
+from ...linalg.ptd import Perturbation, named_perturbation
 
 WHERE = "model.layer"
 DIAGONAL_INITS = ("legs", *(f"diag-{name}" for name in INITS))

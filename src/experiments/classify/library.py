@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from hydra.core.config_store import ConfigStore
 
-from src.errors import UserError
+from ...errors import UserError
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from src.dataloaders import Splits
-from src.dataloaders.base import Batch
-from src.engine import Ema, TrainState, class_measures, load_weights, make_optimizer, read_checkpoint, weights_in
-from src.engine.optim import Group, parameter_groups
-from src.engine.state import seed_all
-from src.engine.tally import Measures
-from src.experiments.classify.config import RetrievalTask, TrainConfig
-from src.models import Classifier, ResidualBackbone, Retrieval, Tower
+from ...dataloaders import Splits
+from ...dataloaders.base import Batch
+from ...engine import Ema, TrainState, class_measures, load_weights, make_optimizer, read_checkpoint, weights_in
+from ...engine.optim import Group, parameter_groups
+from ...engine.state import seed_all
+from ...engine.tally import Measures
+from ...models import Classifier, ResidualBackbone, Retrieval, Tower
+from .config import RetrievalTask, TrainConfig
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ none of them means the same here, or is an error of `config.parse`.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from src.errors import UserError, did_you_mean
+from ...errors import UserError, did_you_mean
 
 Config = dict[str, Any]
 TEXT = ("imdb", "listops", "aan")

@@ -10,17 +10,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from src.dataloaders import Splits
-from src.engine import Evaluation, FitResult, Ports, describe_device, distributed, fit, group_table, run_ports
-from src.engine.batches import Batches
-from src.engine.device import slowness
-from src.engine.graphs import check_capturable
-from src.engine.state import seed_all
-from src.experiments.classify.config import TrainConfig, parse
-from src.experiments.classify.data import PlacedSplits, load_splits, place
-from src.experiments.classify.model import DataShape, build_model, groups_of, objective, start
-from src.report.train import draw_curves
-from src.sweep import Control, RunFolder
+from ...dataloaders import Splits
+from ...engine import Evaluation, FitResult, Ports, describe_device, distributed, fit, group_table, run_ports
+from ...engine.batches import Batches
+from ...engine.device import slowness
+from ...engine.graphs import check_capturable
+from ...engine.state import seed_all
+from ...report.train import draw_curves
+from ...sweep import Control, RunFolder
+from .config import TrainConfig, parse
+from .data import PlacedSplits, load_splits, place
+from .model import DataShape, build_model, groups_of, objective, start
 
 CHANCE_EPOCHS = 3  # after so many a loss that still sits at ln(classes) is worth a warning
 Say = Callable[[str], None]

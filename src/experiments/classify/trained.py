@@ -5,11 +5,11 @@ from pathlib import Path
 
 from torch import nn
 
-from src.config import load_yaml
-from src.engine import load_weights, read_checkpoint, weights_in
-from src.errors import UserError, did_you_mean
-from src.experiments.classify.config import parse
-from src.experiments.classify.model import DataShape, build_model
+from ...config import load_yaml
+from ...engine import load_weights, read_checkpoint, weights_in
+from ...errors import UserError, did_you_mean
+from .config import parse
+from .model import DataShape, build_model
 
 FILES = {"best": "best.pt", "last": "state.pt"}
 

@@ -1,10 +1,10 @@
 """Perturb-then-diagonalise (arXiv 2310.01698): A_H + E = V Lambda V^-1 with small E and well-conditioned V."""
 
-from src.linalg.ptd.files import load_perturbation, save_perturbation
-from src.linalg.ptd.named import named_perturbation, solve_cached
-from src.linalg.ptd.perturbation import Perturbation, diagonalise, random_perturbation, rank1
-from src.linalg.ptd.solver import solve
-from src.linalg.ptd.spec import Spec, default_size
+from .files import load_perturbation, save_perturbation
+from .named import named_perturbation, solve_cached
+from .perturbation import Perturbation, diagonalise, random_perturbation, rank1
+from .solver import solve
+from .spec import Spec, default_size
 
 __all__ = [
     "Perturbation",

@@ -5,12 +5,12 @@ import sys
 import time
 from pathlib import Path
 
-from src.errors import UserError, run_door
-from src.linalg.ptd.files import save_perturbation
-from src.linalg.ptd.frontier import SIZES, frontier, table, write_csv, write_png
-from src.linalg.ptd.perturbation import Perturbation
-from src.linalg.ptd.solver import solve
-from src.linalg.ptd.spec import NORMS, OBJECTIVES, Spec, default_size
+from ...errors import UserError, run_door
+from .files import save_perturbation
+from .frontier import SIZES, frontier, table, write_csv, write_png
+from .perturbation import Perturbation
+from .solver import solve
+from .spec import NORMS, OBJECTIVES, Spec, default_size
 
 EXAMPLES = """examples:
   python -m src.linalg.ptd --n 32 --size 0.0379 --out ptb32.mat

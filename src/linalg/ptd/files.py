@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat, savemat
 
-from src.errors import UserError
-from src.linalg.hippo import Float, legs
-from src.linalg.ptd.perturbation import Complex, Perturbation, canonical, diagonalise
+from ...errors import UserError
+from ..hippo import Float, legs
+from .perturbation import Complex, Perturbation, canonical, diagonalise
 
 TOLERANCE = 1e-6  # of V Vinv = I and V Lam Vinv = A_H + E, relative; files in single precision pass
 _KEYS = "E (or ptb), or Lam, V and Vinv"

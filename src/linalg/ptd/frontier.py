@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from src.linalg.ptd.perturbation import random_perturbation
-from src.linalg.ptd.solver import Progress, solve
-from src.linalg.ptd.spec import Spec
+from .perturbation import random_perturbation
+from .solver import Progress, solve
+from .spec import Spec
 
 SIZES = tuple(float(f"{size:.2g}") for size in np.geomspace(0.3, 1e-3, 12))
 RANDOM_DRAWS = 9

@@ -7,13 +7,13 @@ the solver's version. A torn or foreign file there is solved anew.
 import warnings
 from pathlib import Path
 
-from src.cache import cache_root
-from src.errors import UserError, did_you_mean
-from src.linalg.ptd.files import load_perturbation, save_perturbation
-from src.linalg.ptd.perturbation import Perturbation, random_perturbation, rank1
-from src.linalg.ptd.solver import Progress, solve
-from src.linalg.ptd.spec import Spec, default_size
-from src.resources import resource
+from ...cache import cache_root
+from ...errors import UserError, did_you_mean
+from ...resources import resource
+from .files import load_perturbation, save_perturbation
+from .perturbation import Perturbation, random_perturbation, rank1
+from .solver import Progress, solve
+from .spec import Spec, default_size
 
 DATA = resource("data")
 NAMES = ("rank1", "random", "solve")

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from src.linalg.hippo import Float
-from src.linalg.ptd.perturbation import Complex
+from ..hippo import Float
+from .perturbation import Complex
 
 
 class Value(NamedTuple):

@@ -14,9 +14,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from src.errors import UserError
-from src.linalg.hippo import Float, legs
-from src.linalg.nplr import nplr
+from ...errors import UserError
+from ..hippo import Float, legs
+from ..nplr import nplr
 
 Complex = NDArray[np.complex128]
 

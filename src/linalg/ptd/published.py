@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from src.linalg.hippo import legs
-from src.linalg.ptd.objective import cond_plus_frobenius
-from src.linalg.ptd.perturbation import Complex, Perturbation, diagonalise
-from src.linalg.ptd.spec import Spec
+from ..hippo import legs
+from .objective import cond_plus_frobenius
+from .perturbation import Complex, Perturbation, diagonalise
+from .spec import Spec
 
 WINDOW = 200  # iterations between two looks at the objective
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # Adam's usual settings, which the published code leaves as they are

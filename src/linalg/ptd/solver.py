@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-from src.linalg.hippo import Float, legs
-from src.linalg.ptd.objective import Eigensystem, log_schatten, log_smooth_cond
-from src.linalg.ptd.perturbation import Complex, Perturbation, diagonalise, random_perturbation, rank1
-from src.linalg.ptd.published import solve_published
-from src.linalg.ptd.spec import Spec
+from ..hippo import Float, legs
+from .objective import Eigensystem, log_schatten, log_smooth_cond
+from .perturbation import Complex, Perturbation, diagonalise, random_perturbation, rank1
+from .published import solve_published
+from .spec import Spec
 
 HALVES = (8, 16, 32, 64, 128)  # p / 2 of the Schatten norms, in turn
 ROUND = 100  # iterations of L-BFGS with one multiplier

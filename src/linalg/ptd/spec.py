@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 
-from src.errors import UserError, did_you_mean
+from ...errors import UserError, did_you_mean
 
 SOLVER_VERSION = 1  # raise it when the solver's results change: cached solutions of older versions are then ignored
 

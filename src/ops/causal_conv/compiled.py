@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from src.ops.elementary import LOG2_E, exp2
-from src.ops.jit import jit
+from ..elementary import LOG2_E, exp2
+from ..jit import jit
 
 
 def compiled(x: Tensor, weight: Tensor, bias: Tensor, state: Tensor) -> Tensor:

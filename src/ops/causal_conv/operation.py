@@ -11,11 +11,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from src.ops.backend import Operation, values_and_gradients
-from src.ops.causal_conv.compiled import compiled
-from src.ops.causal_conv.reference import causal_conv_reference
-from src.ops.causal_conv.torch import library
-from src.ops.precision import full_precision
+from ..backend import Operation, values_and_gradients
+from ..precision import full_precision
+from .compiled import compiled
+from .reference import causal_conv_reference
+from .torch import library
 
 
 def causal_conv_silu(
@@ -46,7 +46,7 @@ def causal_conv_silu(
 
 def fused(x: Tensor, weight: Tensor, bias: Tensor, state: Tensor) -> Tensor:
     """One kernel. CUDA, or Triton's interpreter."""
-    from src.ops.causal_conv.triton import FusedCausalConvSilu
+    from .triton import FusedCausalConvSilu
 
     return FusedCausalConvSilu.apply(x, weight, bias, state)
 

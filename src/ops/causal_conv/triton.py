@@ -14,7 +14,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from src.ops.triton.launch import launch
+from ..triton.launch import launch
 
 STEPS = 8  # that a program has in registers
 BLOCK = 64

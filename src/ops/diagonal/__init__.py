@@ -1,6 +1,6 @@
 """Kernels and states of diagonal systems, sums of exponentials; `operation` says what it computes and in which forms."""
 
-from src.ops.diagonal.operation import (
+from .operation import (
     LOG_VANDERMONDE,
     LOG_VANDERMONDE_TRANSPOSE,
     log_vandermonde,

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from src.ops.backend import Operation, values_and_gradients
-from src.ops.diagonal.reference import log_vandermonde_reference, log_vandermonde_transpose_reference
-from src.ops.diagonal.torch import LogVandermonde, LogVandermondeTranspose
-from src.ops.precision import at_least_float32, full_precision
+from ..backend import Operation, values_and_gradients
+from ..precision import at_least_float32, full_precision
+from .reference import log_vandermonde_reference, log_vandermonde_transpose_reference
+from .torch import LogVandermonde, LogVandermondeTranspose
 
 
 def log_vandermonde(w: Tensor, z: Tensor, L: int, backend: str | None = None) -> Tensor:
@@ -62,13 +62,13 @@ def log_vandermonde_transpose(u: Tensor, z: Tensor, backend: str | None = None) 
 
 
 def _fused_log_vandermonde(w: Tensor, z: Tensor, L: int) -> Tensor:
-    from src.ops.diagonal.triton import log_vandermonde
+    from .triton import log_vandermonde
 
     return log_vandermonde(w, z, L)
 
 
 def _fused_log_vandermonde_transpose(u: Tensor, z: Tensor) -> Tensor:
-    from src.ops.diagonal.triton import log_vandermonde_transpose
+    from .triton import log_vandermonde_transpose
 
     return log_vandermonde_transpose(u, z)
 

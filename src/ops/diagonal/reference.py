@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from src.ops.precision import field_of
+from ..precision import field_of
 
 
 def log_vandermonde_reference(w: Tensor, z: Tensor, L: int) -> Tensor:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from src.ops.blocks import channel_blocks, table_lengths
-from src.ops.precision import field_of, full_precision
+from ..blocks import channel_blocks, table_lengths
+from ..precision import field_of, full_precision
 
 BLOCK_BYTES = 1 << 22  # measured best: smaller blocks pay for many small calls, larger ones for memory
 

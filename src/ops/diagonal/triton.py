@@ -21,11 +21,11 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from src.ops.blocks import table_lengths
-from src.ops.precision import field_of
-from src.ops.triton.elementary import _cis_of_turns, _turns
-from src.ops.triton.launch import launch
-from src.ops.triton.pairs import _load, _store, _times, numbers
+from ..blocks import table_lengths
+from ..precision import field_of
+from ..triton.elementary import _cis_of_turns, _turns
+from ..triton.launch import launch
+from ..triton.pairs import _load, _store, _times, numbers
 
 _LOG2_E = tl.constexpr(math.log2(math.e))
 # the most rows and columns of a tile: what registers hold without spilling

@@ -1,5 +1,5 @@
 """Discretisation of diagonal systems; `operation` says what it computes and in which forms."""
 
-from src.ops.discretise.operation import DISCRETISATIONS, DISCRETISE, discretise
+from .operation import DISCRETISATIONS, DISCRETISE, discretise
 
 __all__ = ["DISCRETISATIONS", "DISCRETISE", "discretise"]

@@ -14,8 +14,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from src.ops.backend import Operation, values_and_gradients
-from src.ops.discretise.reference import discretise_reference
+from ..backend import Operation, values_and_gradients
+from .reference import discretise_reference
 
 DISCRETISATIONS = ("zoh", "bilinear")
 
@@ -38,7 +38,7 @@ def discretise(Lambda: Tensor, dt: Tensor, disc: str, backend: str | None = None
 
 
 def _fused(Lambda: Tensor, dt: Tensor, disc: str) -> tuple[Tensor, Tensor]:
-    from src.ops.discretise.triton import discretise
+    from .triton import discretise
 
     return discretise(Lambda, dt, disc)
 

@@ -19,9 +19,9 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from src.ops.triton.elementary import _atan2, _cis_of_turns, _log1p, _turns
-from src.ops.triton.launch import launch
-from src.ops.triton.pairs import _load, _over, _store, _times, numbers
+from ..triton.elementary import _atan2, _cis_of_turns, _log1p, _turns
+from ..triton.launch import launch
+from ..triton.pairs import _load, _over, _store, _times, numbers
 
 _DEGREE = tl.constexpr(14)  # (1/2)^15 / 16! is below the rounding of 1
 _PHI = tl.constexpr(tuple(1 / math.factorial(k + 1) for k in range(14, -1, -1)))

@@ -1,5 +1,5 @@
 """Convolution of every channel by the FFT; `operation` says what it computes and in which forms."""
 
-from src.ops.fftconv.operation import FFTCONV, fftconv
+from .operation import FFTCONV, fftconv
 
 __all__ = ["FFTCONV", "fftconv"]

@@ -16,11 +16,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from src.ops.backend import Operation, values_and_gradients
-from src.ops.fftconv.length import fft_length
-from src.ops.fftconv.reference import fftconv_reference
-from src.ops.fftconv.torch import blocked
-from src.ops.precision import full_precision
+from ..backend import Operation, values_and_gradients
+from ..precision import full_precision
+from .length import fft_length
+from .reference import fftconv_reference
+from .torch import blocked
 
 
 def fftconv(
@@ -58,7 +58,7 @@ def fftconv(
 
 
 def _triton(u: Tensor, K: Tensor, future: Tensor | None, dtype: torch.dtype) -> Tensor:
-    from src.ops.fftconv.triton import convolve
+    from .triton import convolve
 
     return convolve(u, K, future, fft_length(u.shape[-1], u.device), dtype)
 

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from src.ops.blocks import channel_blocks
-from src.ops.fftconv.length import fft_length
+from ..blocks import channel_blocks
+from .length import fft_length
 
 # of one padded block of inputs on the CPU: measured best from 2^20 to 2^21 with 1 MiB of L2 cache
 BLOCK_BYTES = 1 << 21

@@ -21,9 +21,9 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from src.ops.blocks import ACCELERATOR_BYTES, channel_blocks
-from src.ops.triton.launch import launch
-from src.ops.triton.pairs import _load_wide, _store_wide
+from ..blocks import ACCELERATOR_BYTES, channel_blocks
+from ..triton.launch import launch
+from ..triton.pairs import _load_wide, _store_wide
 
 TILE_H, TILE_T = 32, 32  # of a transpose: both sides move whole sectors of memory, also in half precision
 TILE_K = 256  # spectral entries a program

@@ -1,6 +1,6 @@
 """S4's kernel, powers of diagonal plus low rank; `operation` says what it computes and in which forms."""
 
-from src.ops.low_rank.operation import S4_KERNEL, low_rank_kernel
-from src.ops.low_rank.system import LowRankSystem, dense_matrix
+from .operation import S4_KERNEL, low_rank_kernel
+from .system import LowRankSystem, dense_matrix
 
 __all__ = ["S4_KERNEL", "LowRankSystem", "dense_matrix", "low_rank_kernel"]

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.ops.jit import jit
-from src.ops.low_rank.steps import Steps
+from ..jit import jit
+from .steps import Steps
 
 
 @jit

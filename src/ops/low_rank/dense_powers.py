@@ -7,7 +7,7 @@ Nothing is diagonalised, so a non-normal A is no harder than a normal one; autog
 import torch
 from torch import Tensor
 
-from src.ops.blocks import table_lengths
+from ..blocks import table_lengths
 
 
 def krylov(A: Tensor, X: Tensor, count: int) -> tuple[Tensor, Tensor]:

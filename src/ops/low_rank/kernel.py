@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from src.ops.blocks import channel_blocks, table_lengths
-from src.ops.low_rank.steps import Steps, diagonal_powers
-from src.ops.precision import full_precision
+from ..blocks import channel_blocks, table_lengths
+from ..precision import full_precision
+from .steps import Steps, diagonal_powers
 
 BLOCK_BYTES = 1 << 22  # of one block's tables and matrices
 

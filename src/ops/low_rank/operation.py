@@ -18,14 +18,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from src.ops.backend import Operation, values_and_gradients
-from src.ops.low_rank.compiled import COMPILED
-from src.ops.low_rank.kernel import LowRankKernel
-from src.ops.low_rank.reference import low_rank_reference
-from src.ops.low_rank.steps import Steps
-from src.ops.low_rank.system import LowRankSystem
-from src.ops.low_rank.torch import TORCH
-from src.ops.precision import full_precision
+from ..backend import Operation, values_and_gradients
+from ..precision import full_precision
+from .compiled import COMPILED
+from .kernel import LowRankKernel
+from .reference import low_rank_reference
+from .steps import Steps
+from .system import LowRankSystem
+from .torch import TORCH
 
 
 def low_rank_kernel(system: LowRankSystem, C: Tensor, L: int, backend: str | None = None) -> Tensor:
@@ -48,7 +48,7 @@ def _form(steps: Callable[[], Steps]) -> Callable[[LowRankSystem, Tensor, int], 
 
 
 def _triton() -> Steps:
-    from src.ops.low_rank.triton import TRITON
+    from .triton import TRITON
 
     return TRITON
 

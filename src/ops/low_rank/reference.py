@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from src.ops.low_rank.system import LowRankSystem, dense_matrix
+from .system import LowRankSystem, dense_matrix
 
 
 def low_rank_reference(system: LowRankSystem, C: Tensor, L: int) -> Tensor:

@@ -9,7 +9,7 @@ of M products: doubling it would take squares of X, n^3 each, in the precision o
 import torch
 from torch import Tensor
 
-from src.ops.low_rank.steps import Steps, diagonal_powers, system_gradients
+from .steps import Steps, diagonal_powers, system_gradients
 
 
 def _fine(d: Tensor, p: Tensor, q: Tensor, right: Tensor, left: Tensor) -> None:

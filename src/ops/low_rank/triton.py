@@ -15,9 +15,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from src.ops.low_rank.steps import Steps, system_gradients
-from src.ops.low_rank.torch import TORCH
-from src.ops.triton.launch import launch
+from ..triton.launch import launch
+from .steps import Steps, system_gradients
+from .torch import TORCH
 
 BYTES_A_THREAD = 128  # of X, as long as there are warps to share it
 WARPS = 16

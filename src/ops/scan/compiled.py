@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.ops.jit import jit
+from ..jit import jit
 
 _ONE_THREAD = 1 << 18  # below this many elements a second thread costs more than it saves
 

@@ -22,10 +22,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from src.ops.backend import Operation, values_and_gradients
-from src.ops.scan.compiled import compiled_backward, compiled_forward
-from src.ops.scan.reference import scan_reference
-from src.ops.scan.torch import chunked_backward, chunked_forward
+from ..backend import Operation, values_and_gradients
+from .compiled import compiled_backward, compiled_forward
+from .reference import scan_reference
+from .torch import chunked_backward, chunked_forward
 
 
 def scan(a: Tensor, b: Tensor, h0: Tensor | None = None, reverse: bool = False, backend: str | None = None) -> Tensor:
@@ -100,13 +100,13 @@ class Form(NamedTuple):
 
 
 def _fused_forward(a: Tensor, b: Tensor, h0: Tensor, reverse: bool) -> Tensor:
-    from src.ops.scan import triton as fused
+    from . import triton as fused
 
     return fused.forward(a, b, h0, reverse)
 
 
 def _fused_backward(a: Tensor, h0: Tensor, h: Tensor, dh: Tensor, reverse: bool) -> tuple[Tensor, Tensor, Tensor]:
-    from src.ops.scan import triton as fused
+    from . import triton as fused
 
     return fused.backward(a, h0, h, dh, reverse)
 

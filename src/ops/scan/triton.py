@@ -18,8 +18,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from src.ops.triton.launch import launch
-from src.ops.triton.pairs import _load_wide, _store_wide, _times, numbers
+from ..triton.launch import launch
+from ..triton.pairs import _load_wide, _store_wide, _times, numbers
 
 # more lanes than that need no segments: 16 warps on each of 128 processors, 8 loads in flight from each
 LANES = 1 << 16

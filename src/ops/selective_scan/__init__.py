@@ -1,5 +1,5 @@
 """The selective state-space scan of Mamba, real or complex; `operation` says what it computes and in which forms."""
 
-from src.ops.selective_scan.operation import SELECTIVE_SCAN, selective_scan
+from .operation import SELECTIVE_SCAN, selective_scan
 
 __all__ = ["SELECTIVE_SCAN", "selective_scan"]

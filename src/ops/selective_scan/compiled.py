@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from src.ops.elementary import LOG2_E
-from src.ops.selective_scan import compiled_loops as loops
-from src.ops.selective_scan.arguments import ScanArguments
+from ..elementary import LOG2_E
+from . import compiled_loops as loops
+from .arguments import ScanArguments
 
 _ONE_THREAD = 1 << 18  # below this many state updates a second thread costs more than it saves
 

@@ -5,9 +5,9 @@ chunk is stored, no other; the backward pass takes the chunks in reverse and com
 held as real planes; P is 1 (real) or 2 (real part, imaginary part). `src.ops.selective_scan.compiled_states` has the mathematics.
 """
 
-from src.ops.elementary import LOG2_E, exp2, exp_unit, log1p_unit
-from src.ops.jit import jit
-from src.ops.selective_scan.compiled_states import (
+from ..elementary import LOG2_E, exp2, exp_unit, log1p_unit
+from ..jit import jit
+from .compiled_states import (
     add_products,
     add_row,
     complex_adjoint,

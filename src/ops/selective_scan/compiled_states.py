@@ -15,8 +15,8 @@ constant one is a number per channel, an array (1, W). Numba resolves which when
 walks its rows backwards, or LLVM would give up: the adjoints look their rows up in `order`.
 """
 
-from src.ops.elementary import exp2, exp_i
-from src.ops.jit import jit
+from ..elementary import exp2, exp_i
+from ..jit import jit
 
 
 @jit

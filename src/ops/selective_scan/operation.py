@@ -17,12 +17,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from src.ops.backend import Operation, values_and_gradients
-from src.ops.precision import full_precision
-from src.ops.selective_scan.arguments import ScanArguments, scan_arguments
-from src.ops.selective_scan.compiled import compiled
-from src.ops.selective_scan.reference import selective_scan_reference
-from src.ops.selective_scan.torch import chunked
+from ..backend import Operation, values_and_gradients
+from ..precision import full_precision
+from .arguments import ScanArguments, scan_arguments
+from .compiled import compiled
+from .reference import selective_scan_reference
+from .torch import chunked
 
 
 def selective_scan(
@@ -94,7 +94,7 @@ def _probe(form: Callable[[ScanArguments], tuple[Tensor, Tensor]], device: torch
 
 def _triton(arguments: ScanArguments) -> tuple[Tensor, Tensor]:
     """The fused kernels; Triton may be missing where they are not used."""
-    from src.ops.selective_scan.triton import fused
+    from .triton import fused
 
     return fused(arguments)
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from src.ops.selective_scan.arguments import ScanArguments
+from .arguments import ScanArguments
 
 
 def discrete(dt: Tensor, x: Tensor, A: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:

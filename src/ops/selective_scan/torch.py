@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from src.ops.scan import scan
-from src.ops.selective_scan.arguments import ScanArguments
-from src.ops.selective_scan.reference import discrete, read_out
+from ..scan import scan
+from .arguments import ScanArguments
+from .reference import discrete, read_out
 
 T_CHUNK = 64
 

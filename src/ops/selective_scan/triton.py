@@ -14,10 +14,10 @@ import triton
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from src.ops.selective_scan.arguments import ScanArguments
-from src.ops.selective_scan.triton_backward import adjoint_ends, backward
-from src.ops.selective_scan.triton_forward import ends, forward
-from src.ops.triton.launch import launch
+from ..triton.launch import launch
+from .arguments import ScanArguments
+from .triton_backward import adjoint_ends, backward
+from .triton_forward import ends, forward
 
 KEPT = 64  # steps between states that are kept for the backward pass; a segment is a multiple of it
 STEPS = 8  # steps whose states the backward pass has in scratch memory at one time; divides KEPT

@@ -14,7 +14,7 @@ are added up afterwards: no atomics, the same bits every time.
 import triton
 import triton.language as tl
 
-from src.ops.selective_scan.triton_parts import (
+from .triton_parts import (
     _add,
     _channel_row,
     _conjugate,

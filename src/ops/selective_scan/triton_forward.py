@@ -11,7 +11,7 @@ and the product of its decays, and `forward` enters its segment by h <- decay h 
 import triton
 import triton.language as tl
 
-from src.ops.selective_scan.triton_parts import (
+from .triton_parts import (
     _add,
     _channel_row,
     _constant,

@@ -19,8 +19,8 @@ import numpy as np
 import triton
 import triton.language as tl
 
-from src.ops.elementary import LN_2, LOG2_E, coefficients
-from src.ops.triton.elementary import _polynomial, cosine_ratio, sine_ratio
+from ..elementary import LN_2, LOG2_E, coefficients
+from ..triton.elementary import _polynomial, cosine_ratio, sine_ratio
 
 _LOG2_E = tl.constexpr(LOG2_E)
 _PER_PI = tl.constexpr(1 / math.pi)

@@ -13,7 +13,7 @@ import numpy as np
 import triton
 import triton.language as tl
 
-from src.ops.elementary import coefficients
+from ..elementary import coefficients
 
 
 def sine_ratio(g: np.ndarray) -> np.ndarray:

@@ -4,75 +4,137 @@ import argparse
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from ..config.command_line import SuggestingParser
 from ..errors import UserError, run_door
 from .generate.sheet import write_sheet
-from .load import DATASETS, check_options, find_dataset, load
+from .load import DATASETS, check, check_options, find_dataset, load
 from .obtain.prepare import CAN_GENERATE, COMMAND, generate, is_ready, prepare
 from .obtain.recipes import RECIPES
 from .root import data_root
 
+LEVELLED = ("pathfinder", "pathx")
 
-def main() -> int:
+
+def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns the exit code."""
-    arguments = _parser().parse_args()
+    arguments = _parser().parse_args(argv)
     if arguments.root is not None:
         os.environ["DATA_PATH"] = arguments.root
-    if arguments.command == "list":
-        return _list()
-    names = list(DATASETS) if arguments.name == "all" else [_resolve(arguments)]
-    if arguments.command == "check":
-        options = {} if arguments.level is None else {"level": arguments.level}
-        return max(_check(name, arguments.sheet, len(names) > 1, **options) for name in names)
-    name = names[0]
-    if arguments.generate:
-        print(f"{name}: {generate(name, _plan(name, arguments), arguments.workers)}")
-    else:
-        _refuse_generator_options(arguments)
-        print(f"{name}: {prepare(name, arguments.archive, arguments.mirror)}")
-    return 0
+    if data_root().exists() and not data_root().is_dir():
+        raise UserError(f"{data_root()}: the data root is a file, expected a folder")
+    return {"list": _list, "check": _check_all, "prepare": _prepare}[arguments.command](arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m src.dataloaders", description=__doc__)
+def _parser() -> SuggestingParser:
+    parser = SuggestingParser(prog="python -m src.dataloaders", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, summary in (
-        ("list", "which data sets are there"),
+        ("list", "which data sets are there, and what must lie where"),
         ("prepare", "get or make one"),
         ("check", "is it right"),
     ):
-        command = commands.add_parser(name, help=summary)
+        command = commands.add_parser(name, help=summary, description=summary)
         command.add_argument("--root", metavar="DIR", help="folder of the data (default: $DATA_PATH, else ./data)")
-    prepare_, check = commands.choices["prepare"], commands.choices["check"]
-    prepare_.add_argument("name", help=", ".join(DATASETS))
-    check.add_argument("name", nargs="?", default="all", help=f"{', '.join(DATASETS)} (default: all that are there)")
-    check.add_argument("--sheet", type=Path, metavar="PNG", help="write a contact sheet of an image set")
-    for command in (prepare_, check):
-        command.add_argument("--resolution", type=int, help="of pathfinder: 32, or 128 which is pathx")
-        command.add_argument(
-            "--level", help="of pathfinder and pathx: easy, intermediate or hard (default: hard, LRA's)"
-        )
-    prepare_.add_argument(
+    _add_prepare(commands.choices["prepare"])
+    _add_check(commands.choices["check"])
+    return parser
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", default="all", help=f"{', '.join(DATASETS)} (default: all that are there)")
+    parser.add_argument("--sheet", type=_png, metavar="PNG", help="write a contact sheet of an image set")
+    _add_variant(parser)
+
+
+def _add_prepare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", help=", ".join(DATASETS))
+    _add_variant(parser)
+    parser.add_argument(
         "--archive", type=Path, nargs="+", default=[], metavar="FILE", help="files that are already here"
     )
-    prepare_.add_argument("--mirror", metavar="URL", help="folder on a server that holds the files under their names")
-    prepare_.add_argument("--generate", action="store_true", help=f"make it here: {', '.join(CAN_GENERATE)}")
-    prepare_.add_argument("--num", type=int, help="pathfinder: images; listops: training expressions")
-    prepare_.add_argument("--num-eval", type=int, help="listops: expressions for each of validation and test")
-    prepare_.add_argument("--seed", type=int, help="of the generator (default 0)")
-    prepare_.add_argument(
-        "--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes of the generator"
+    parser.add_argument(
+        "--mirror", type=_address, metavar="URL", help="folder on a server that holds the files under their names"
     )
-    return parser
+    parser.add_argument("--generate", action="store_true", help=f"make it here: {', '.join(CAN_GENERATE)}")
+    parser.add_argument("--num", type=_count, metavar="N", help="pathfinder: images; listops: training expressions")
+    parser.add_argument(
+        "--num-eval", type=_count, metavar="N", help="listops: expressions for each of validation and test"
+    )
+    parser.add_argument("--seed", type=_seed, metavar="S", help="of the generator (default 0)")
+    parser.add_argument(
+        "--workers", type=_count, metavar="W", default=len(os.sched_getaffinity(0)), help="processes of the generator"
+    )
+
+
+def _add_variant(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--resolution", type=_count, metavar="SIDE", help="of pathfinder: 32, or 128 which is pathx")
+    parser.add_argument("--level", help="of pathfinder and pathx: easy, intermediate or hard (default: hard, LRA's)")
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 20 and least <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"expected a whole number from {least:,} to {most:,}, got '{text[:40]}'")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    return _whole(text, 1, 1_000_000_000)
+
+
+def _seed(text: str) -> int:
+    return _whole(text, 0, (1 << 63) - 1)
+
+
+def _address(text: str) -> str:
+    """An address of the web that the files' names can follow."""
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole or not text.isascii() or not text.isprintable() or " " in text or parts.query or parts.fragment:
+        raise argparse.ArgumentTypeError(f"expected an address such as https://host/folder, got '{text[:80]}'")
+    return text
+
+
+def _png(text: str) -> Path:
+    """A file that can be written; looked at before anything is computed."""
+    path = Path(text)
+    if path.suffix.lower() != ".png":
+        raise argparse.ArgumentTypeError(f"expected a file name that ends in .png, got '{text[:80]}'")
+    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    if path.is_dir() or (existing != path.absolute() and not existing.is_dir()) or not os.access(existing, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text}: cannot be written")
+    return path
+
+
+def _prepare(arguments: argparse.Namespace) -> int:
+    name = _resolve(arguments)
+    if arguments.generate:
+        if arguments.archive or arguments.mirror:
+            raise UserError(
+                "--generate makes the set here; --archive and --mirror take it from elsewhere: give one of them"
+            )
+        print(f"{name}: {generate(name, _plan(name, arguments), arguments.workers)}")
+        return 0
+    for option in ("num", "num_eval", "seed", "level"):
+        if getattr(arguments, option) is not None:
+            raise UserError(f"--{option.replace('_', '-')} needs --generate")
+    print(f"{name}: {prepare(name, arguments.archive, arguments.mirror)}")
+    return 0
 
 
 def _resolve(arguments: argparse.Namespace) -> str:
     find_dataset(arguments.name)
-    if arguments.level is not None and arguments.name not in ("pathfinder", "pathx"):
-        raise UserError(f"--level {arguments.level}: only pathfinder and pathx have levels")
+    if arguments.level is not None:
+        if arguments.name not in LEVELLED:
+            raise UserError(f"--level {arguments.level}: only pathfinder and pathx have levels")
+        check_options(arguments.name, level=arguments.level)
     if arguments.resolution is None:
         return arguments.name
-    if arguments.name not in ("pathfinder", "pathx") or arguments.resolution not in (32, 128):
+    if arguments.name not in LEVELLED or arguments.resolution not in (32, 128):
         raise UserError(f"--resolution {arguments.resolution}: only pathfinder has one, 32 or 128")
     return "pathx" if arguments.resolution == 128 else "pathfinder"
 
@@ -88,33 +150,42 @@ def _plan(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     return {key: value for key, value in {**given, "seed": arguments.seed}.items() if value is not None}
 
 
-def _refuse_generator_options(arguments: argparse.Namespace) -> None:
-    for option in ("num", "num_eval", "seed", "level"):
-        if getattr(arguments, option) is not None:
-            raise UserError(f"--{option.replace('_', '-')} needs --generate")
-
-
-def _list() -> int:
+def _list(arguments: argparse.Namespace) -> int:
     print(f"data root: {data_root()}")
-    for name, (module, _) in DATASETS.items():
+    for name in DATASETS:
+        options = check_options(name)
         if is_ready(name):
-            status = f"ready    {module.find(check_options(name))}"
+            status = f"ready    {options.find()}"
         else:
             how = ["download"] if name in RECIPES and RECIPES[name].urls else ["--archive lra_release.gz"]
             how += ["--generate"] if name in CAN_GENERATE else []
             status = f"missing  {COMMAND} {name} ({' or '.join(how)})"
         print(f"{name:<14} {status}")
+        print(f"{'':<14} layout   {options.layout.shows}")
     return 0
 
 
-def _check(name: str, sheet: Path | None, skip_missing: bool, **options: Any) -> int:
-    if skip_missing and not is_ready(name):
-        print(f"{name}: not there")
-        return 0
-    print(f"{name}: {find_dataset(name).check(check_options(name, **options))}")
-    if sheet is not None:
-        write_sheet(load(name, **options), sheet)
-        print(f"{name}: {sheet}")
+def _check_all(arguments: argparse.Namespace) -> int:
+    if arguments.name != "all":
+        return _check(_resolve(arguments), arguments)
+    for option in ("sheet", "level", "resolution"):
+        if getattr(arguments, option) is not None:
+            raise UserError(f"--{option} needs the name of a data set")
+    ready = [name for name in DATASETS if is_ready(name)]
+    for name in DATASETS:
+        if name in ready:
+            _check(name, arguments)
+        else:
+            print(f"{name}: not there")
+    return 0
+
+
+def _check(name: str, arguments: argparse.Namespace) -> int:
+    options = {} if arguments.level is None else {"level": arguments.level}
+    print(f"{name}: {check(name, **options)}")
+    if arguments.sheet is not None:
+        write_sheet(load(name, **options), arguments.sheet)
+        print(f"{name}: {arguments.sheet}")
     return 0
 
 

@@ -10,7 +10,6 @@ from typing import NamedTuple, Protocol, Self
 import torch
 from torch import Tensor
 
-from ..errors import UserError
 from .placement import Placement
 
 
@@ -126,12 +125,3 @@ def split_train(dataset: SequenceDataset, val_split: float, seed: int) -> tuple[
     n_train = int(len(dataset) * (1 - val_split))
     train, val = random_split(len(dataset), [n_train, len(dataset) - n_train], seed)
     return Subset(dataset, train), Subset(dataset, val)
-
-
-def check_fraction(**fractions: float) -> None:
-    """Raises UserError unless every fraction lies in (0, 1) and they leave something over."""
-    for name, value in fractions.items():
-        if not 0 < value < 1:
-            raise UserError(f"dataset.{name} = {value} is not between 0 and 1")
-    if sum(fractions.values()) >= 1:
-        raise UserError(f"dataset: {' + '.join(fractions)} = {sum(fractions.values()):g} leaves nothing to train on")

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..cache import cache_root
+from ..files import check_regular, reading
 
 _FORMAT = 1  # raise it when what is stored changes its meaning
 
@@ -34,7 +35,7 @@ class MappedArray:
         """The array. Its pages are read when they are touched and shared between processes."""
         if self._tensor is None:
             # copy-on-write: torch wants an array that claims to be writable, and the file stays as it is
-            self._tensor = torch.from_numpy(np.load(self.path, mmap_mode="c", allow_pickle=False))
+            self._tensor = torch.from_numpy(cached_array(self.path, "c"))
         return self._tensor
 
     def __len__(self) -> int:
@@ -42,6 +43,22 @@ class MappedArray:
 
     def __reduce__(self):
         return MappedArray, (self.path,)
+
+
+def cached_array(path: Path, mmap_mode: str | None = None) -> np.ndarray:
+    """Returns an array of a cache folder, read or mapped as `np.load` does.
+
+    Raises:
+        UserError: it is damaged; the cache can be made again.
+    """
+    with reading(path, "an array of the cache", remake(path.parent)):
+        check_regular(path)
+        return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+
+
+def remake(folder: Path) -> str:
+    """What to do about a damaged cache folder."""
+    return f"remove {folder}, which is made anew from the raw files"
 
 
 def cached(source: Path, name: str, depends_on: Mapping[str, Any], build: Callable[[Path], None]) -> Path:

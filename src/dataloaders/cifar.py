@@ -6,27 +6,35 @@ Read from the binary release: records of one label byte and 3,072 pixel bytes (r
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import UserError
-from .base import Splits, Subset, check_fraction, split_train
-from .root import find_folder
+from ..files import read_bytes
+from .base import Splits, Subset, split_train
+from .layout import Layout
+from .options import HoldOut
 from .scaled import ScaledSequences, Scaling
 
-NAME = "cifar"
 FOLDER = "cifar-10-batches-bin"
 TRAIN_FILES, TEST_FILES = tuple(f"data_batch_{i}.bin" for i in range(1, 6)), ("test_batch.bin",)
+LAYOUT = Layout(
+    name="cifar",
+    folders=(FOLDER, f"cifar/{FOLDER}"),
+    files=(*TRAIN_FILES, *TEST_FILES),
+    shows=f"{FOLDER}/ with data_batch_1.bin to data_batch_5.bin and test_batch.bin (records of a label byte and 3,072 pixel bytes)",
+)
 RECORD, PER_FILE, PLANE = 3073, 10_000, 1024
 GREY = Scaling((122.6 / 255,), (61.0 / 255,))
 COLOUR_MEAN = (0.4914, 0.4822, 0.4465)
 LUMA = (19595, 38470, 7471)  # ITU-R 601 weights of red, green, blue in units of 2**-16
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(HoldOut):
     """What is read of an image, and how.
 
     Attributes:
@@ -37,16 +45,14 @@ class Options:
         augment: random crops and mirror images in training.
     """
 
-    data_dir: str | None = None
+    layout: ClassVar[Layout] = LAYOUT
     grayscale: bool = False
     colour_std: tuple[float, float, float] = (0.247, 0.243, 0.261)
     tokenize: bool = False
     augment: bool = False
-    val_split: float = 0.1
-    seed: int = 42
 
-    def __post_init__(self):
-        check_fraction(val_split=self.val_split)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not all(0 < std < math.inf for std in self.colour_std):
             raise UserError(f"dataset.colour_std = {list(self.colour_std)}: expected three positive numbers")
         if self.tokenize and not self.grayscale:
@@ -55,7 +61,7 @@ class Options:
 
 def load(options: Options) -> Splits:
     """Returns 45,000 / 5,000 / 10,000 images with the default options."""
-    folder = find(options)
+    folder = options.find()
     scaling = None if options.tokenize else GREY if options.grayscale else Scaling(COLOUR_MEAN, options.colour_std)
     known, test = (
         ScaledSequences(to_grey(pixels) if options.grayscale else pixels, labels, scaling)
@@ -76,25 +82,21 @@ def load(options: Options) -> Splits:
     )
 
 
-def find(options: Options) -> Path:
-    """Returns the folder of the binary files."""
-    return find_folder(NAME, options.data_dir, (FOLDER, f"cifar/{FOLDER}"), (*TRAIN_FILES, *TEST_FILES))
-
-
 def check(options: Options) -> str:
     """Returns what was found. Raises UserError unless there are 50,000 + 10,000 images, balanced, of the known mean colour."""
-    folder = find(options)
+    folder = options.find()
     for files, n in ((TRAIN_FILES, 5 * PER_FILE), (TEST_FILES, PER_FILE)):
         pixels, labels = read(folder, files)
         counts = torch.bincount(labels, minlength=10).tolist()
         if counts != [n // 10] * 10:
-            raise UserError(
-                f"{folder}: {len(labels):,} images of {files[0]} ..., by class {counts}; expected {n // 10:,} of each class"
+            raise LAYOUT.error(
+                folder,
+                f"{len(labels):,} images of {files[0]} ..., by class {counts}, expected {n // 10:,} of each class",
             )
         if files == TRAIN_FILES:
             mean = tuple(round(float(channel.double().mean()) / 255, 4) for channel in pixels.unbind(-1))
             if mean != COLOUR_MEAN:
-                raise UserError(f"{folder}: mean colour {mean}, expected {COLOUR_MEAN}; the planes are not CIFAR-10's")
+                raise LAYOUT.error(folder, f"mean colour {mean}, expected {COLOUR_MEAN}: the planes are not CIFAR-10's")
     return "50,000 + 10,000 images, balanced, mean colour as published"
 
 
@@ -110,15 +112,13 @@ def read(folder: Path, files: tuple[str, ...]) -> tuple[Tensor, Tensor]:
 
 
 def _records(path: Path) -> np.ndarray:
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; run `python -m src.dataloaders prepare {NAME}`") from None
-    if data.size == 0 or data.size % RECORD:
-        raise UserError(f"{path}: {data.size} bytes are not whole records of {RECORD}; prepare the set again")
-    records = data.reshape(-1, RECORD)
+    size = PER_FILE * RECORD
+    data = read_bytes(path, size, f"the {size:,} of CIFAR-10's binary release", LAYOUT.again)
+    if len(data) != size:
+        raise LAYOUT.error(path, f"{len(data):,} bytes, expected {PER_FILE:,} records of {RECORD:,}")
+    records = np.frombuffer(data, np.uint8).reshape(-1, RECORD)
     if records[:, 0].max() > 9:
-        raise UserError(f"{path}: a label above 9; this is not CIFAR-10's binary release")
+        raise LAYOUT.error(path, "a label above 9; this is not CIFAR-10's binary release")
     return records
 
 

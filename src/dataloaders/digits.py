@@ -3,58 +3,64 @@
 A real set that a laptop learns in a minute, offline: for trying things out, not for comparing models.
 """
 
-import gzip
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 
-from ..errors import UserError
-from .base import Splits, Subset, check_fraction, random_split
-from .root import EMBEDDED, find_folder
+from ..files import read_bytes
+from .base import Splits, Subset
+from .layout import Layout
+from .options import ThreeWay
+from .root import EMBEDDED
 from .scaled import ScaledSequences, Scaling
 
-NAME = "digits"
 FILE = "digits8x8.csv.gz"
 N = 1797
 SHA256 = "6ebb3d2fee246a4e99363262ddf8a00a3c41bee6014c373ed9d9216ba7f651b8"  # of the table without gzip
 SYMMETRIC = Scaling((0.5,), (0.5,), top=16.0)  # pixels count ink from 0 to 16; scaled to [-1, 1]
+LAYOUT = Layout(
+    name="digits",
+    folders=(),
+    files=(FILE,),
+    shows=f"{FILE} (lines of 64 pixels from 0 to 16 and the digit); ships with the project",
+    how=f"restore data/{FILE}",
+)
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(ThreeWay):
     """data_dir: None takes the file that ships with the project."""
 
-    data_dir: str | None = None
-    val_split: float = 0.1
+    layout: ClassVar[Layout] = LAYOUT
     test_split: float = 0.2
-    seed: int = 42
 
-    def __post_init__(self):
-        check_fraction(val_split=self.val_split, test_split=self.test_split)
+    def find(self) -> Path:
+        """Returns the folder of the file."""
+        return LAYOUT.find(self.data_dir or str(EMBEDDED))
 
 
 def load(options: Options) -> Splits:
     """Returns 1,259 / 179 / 359 images with the default options."""
-    table = np.loadtxt(find(options) / FILE, delimiter=",", dtype=np.uint8)
+    table = read(options)
     pixels, labels = torch.from_numpy(table[:, :64, None].copy()), torch.from_numpy(table[:, 64].astype(np.int64))
     digits = ScaledSequences(pixels, labels, SYMMETRIC)
-    n_val, n_test = int(options.val_split * len(digits)), int(options.test_split * len(digits))
-    parts = random_split(len(digits), [len(digits) - n_val - n_test, n_val, n_test], options.seed)
-    train, val, test = (Subset(digits, part) for part in parts)
+    train, val, test = (Subset(digits, part) for part in options.split(len(digits)))
     return Splits(train, val, test, n_classes=10, l_max=64, d_input=1, note=f"random split, seed {options.seed}")
-
-
-def find(options: Options) -> Path:
-    """Returns the folder of the file."""
-    return find_folder(NAME, options.data_dir or str(EMBEDDED), (), (FILE,), f"restore data/{FILE}")
 
 
 def check(options: Options) -> str:
     """Returns what was found. Raises UserError unless the file is the one that ships with the project."""
-    path = find(options) / FILE
-    if hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest() != SHA256:
-        raise UserError(f"{path} differs from the file that ships with the project; restore data/{FILE}")
-    return f"{N:,} images, checksum as shipped"
+    return f"{len(read(options)):,} images, checksum as shipped"
+
+
+def read(options: Options) -> np.ndarray:
+    """Returns the table (1797, 65) uint8. Raises UserError unless the file is the one that ships with the project."""
+    path = options.find() / FILE
+    data = read_bytes(path, 1 << 20, "the table of digits", LAYOUT.how)
+    if hashlib.sha256(data).hexdigest() != SHA256:
+        raise LAYOUT.error(path, "differs from the file that ships with the project")
+    return np.loadtxt(data.decode("ascii").splitlines(), delimiter=",", dtype=np.uint8)

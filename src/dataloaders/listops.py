@@ -4,57 +4,59 @@ A source reads `( ( ( [MAX 2 ) 9 ) ] )`. Parentheses only show the tree and are 
 18 symbols, 10 classes.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import ClassVar
 
-from ..errors import UserError
+from ..files import read_lines
 from .base import Splits
 from .cache import cached, fingerprint
-from .root import RECORD, find_folder
+from .layout import PREPARE, RECORD, Layout, is_generated, other_sizes
+from .options import Texts
 from .tokens import Example, TokenSequences, Words, build_tokens, read_vocabulary
 
-NAME = "listops"
-SPLITS = ("train", "val", "test")
-FILES = tuple(f"basic_{split}.tsv" for split in SPLITS)
+FILES = {split: f"basic_{split}.tsv" for split in ("train", "val", "test")}
 HEADER = "Source\tTarget"
 SIZES = {"train": 96_000, "val": 2_000, "test": 2_000}
-HOW = "run `python -m src.dataloaders prepare listops --archive lra_release.gz` or `... prepare listops --generate`"
+LONGEST = 1 << 20  # characters of a line; a published expression has at most 6,000
+LAYOUT = Layout(
+    name="listops",
+    folders=("listops", "listops-1000"),
+    files=tuple(FILES.values()),
+    shows=f"listops/ with {', '.join(FILES.values())} (first line 'Source<tab>Target', then an expression, a tab and its value)",
+    how=f"run `{PREPARE} listops --archive lra_release.gz` or `... prepare listops --generate`",
+)
+_OPERATORS = {
+    "[MIN": min,
+    "[MAX": max,
+    "[MED": lambda values: int(median(values)),
+    "[SM": lambda values: sum(values) % 10,
+}
+_SYMBOLS = {*_OPERATORS, "]", *"0123456789"}
 _NO_PARENTHESES = str.maketrans("", "", "()")
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(Texts):
     """l_max: longest sequence, the end symbol included."""
 
-    data_dir: str | None = None
+    layout: ClassVar[Layout] = LAYOUT
     l_max: int = 2048
-
-    def __post_init__(self):
-        if self.l_max < 2:
-            raise UserError(f"dataset.l_max = {self.l_max} must be at least 2")
 
 
 def load(options: Options) -> Splits:
     """Returns 96,000 / 2,000 / 2,000 expressions of the published set, or what was generated."""
-    source = find(options)
-    settings = {"l_max": options.l_max, "source": fingerprint(source / file for file in FILES)}
+    source = options.find()
+    paths = [source / file for file in (*FILES.values(), RECORD) if (source / file).exists()]
+    settings = {"l_max": options.l_max, "source": fingerprint(paths)}
     folder = cached(source, "words", settings, partial(_build, source, options.l_max))
-    train, val, test = (TokenSequences(folder, split) for split in SPLITS)
-    note = "generated here" if (source / RECORD).is_file() else "published files"
+    train, val, test = (TokenSequences(folder, split) for split in FILES)
+    found = {"train": len(train), "val": len(val), "test": len(test)}
+    note = "generated here" if is_generated(source) else f"published files{other_sizes(found, SIZES)}"
     return Splits(train, val, test, n_classes=10, l_max=options.l_max, vocabulary=read_vocabulary(folder), note=note)
-
-
-def find(options: Options) -> Path:
-    """Returns the folder of the three files."""
-    folder = find_folder(NAME, options.data_dir, (NAME, "listops-1000"), FILES[:1], HOW)
-    for file in FILES[1:]:
-        if not (folder / file).is_file():
-            raise UserError(f"listops: {folder / file} is missing; {HOW}")
-    return folder
 
 
 def check(options: Options) -> str:
@@ -63,52 +65,72 @@ def check(options: Options) -> str:
     Raises:
         UserError: a split of another size than published (or asked of the generator), or a wrong value.
     """
-    source = find(options)
-    record, sizes, origin = source / RECORD, SIZES, "published sizes"
-    if record.is_file():
-        sizes, origin = json.loads(record.read_text(encoding="utf-8")), "as generated"
-    for split, file in zip(SPLITS, FILES, strict=True):
+    source = options.find()
+    generated = is_generated(source)
+    sizes = {split: LAYOUT.recorded(source, split) for split in SIZES} if generated else SIZES
+    for split, file in FILES.items():
         n = 0
         for (text,), target in read(source / file):
             n += 1
             if n <= sizes["test"] and evaluate(text) != target:
-                raise UserError(
-                    f"{source / file}:{n + 1}: the value is {evaluate(text)}, not {target}; prepare the set again"
-                )
+                raise LAYOUT.error(source / file, f"the value is {evaluate(text)}, not {target}", n + 1)
         if n != sizes[split]:
-            raise UserError(f"{source / file}: {n:,} expressions, expected {sizes[split]:,}; prepare the set again")
+            raise LAYOUT.error(source / file, f"{n:,} expressions, expected {sizes[split]:,}")
+    origin = "as generated" if generated else "published sizes"
     return f"{sizes['train']:,} / {sizes['val']:,} / {sizes['test']:,} expressions ({origin}), values right"
 
 
-def evaluate(text: str) -> int:
-    """Returns the value of an expression, from its words and brackets alone."""
+def evaluate(text: str) -> int | None:
+    """Returns the value of an expression, from its words and brackets alone; None if it is no expression."""
     stack: list[list] = [[]]
-    for word in text.translate(_NO_PARENTHESES).split():
-        if word == "]":
-            operator, *values = stack.pop()
-            stack[-1].append(_APPLY[operator](values))
-        elif word in _APPLY:
-            stack.append([word])
-        else:
-            stack[-1].append(int(word))
-    return stack[0][0]
-
-
-_APPLY = {"[MIN": min, "[MAX": max, "[MED": lambda values: int(median(values)), "[SM": lambda values: sum(values) % 10}
+    try:
+        for word in text.translate(_NO_PARENTHESES).split():
+            if word == "]":
+                operator, *values = stack.pop()
+                stack[-1].append(_OPERATORS[operator](values))
+            elif word in _OPERATORS:
+                stack.append([word])
+            else:
+                stack[-1].append(int(word))
+    except (IndexError, KeyError, TypeError, ValueError):
+        return None
+    return stack[0][0] if len(stack) == 1 and len(stack[0]) == 1 else None
 
 
 def _build(source: Path, l_max: int, folder: Path) -> None:
-    reads = {split: partial(read, source / file) for split, file in zip(SPLITS, FILES, strict=True)}
+    reads = {split: partial(_read_whole, source, split) for split in FILES}
     build_tokens(folder, reads, Words(lambda text: text.translate(_NO_PARENTHESES)), l_max)
 
 
+def _read_whole(source: Path, split: str) -> Iterator[Example]:
+    """Yields a split; a set that was generated here must have as many expressions as were asked for."""
+    path, n = source / FILES[split], 0
+    for example in read(path):
+        n += 1
+        yield example
+    if is_generated(source) and n != LAYOUT.recorded(source, split):
+        raise LAYOUT.error(path, f"{n:,} expressions, but {LAYOUT.recorded(source, split):,} were generated")
+
+
 def read(path: Path) -> Iterator[Example]:
-    """Yields the expressions of a file. Raises UserError for a line that is none."""
-    with open(path, encoding="utf-8") as file:
-        if file.readline().strip() != HEADER:
-            raise UserError(f"{path}: the first line is not 'Source<tab>Target'; {HOW}")
-        for number, line in enumerate(file, 2):
-            source, _, target = line.rstrip("\n").rpartition("\t")
-            if not source or not target.isdigit() or int(target) > 9:
-                raise UserError(f"{path}:{number}: expected an expression, a tab and a value 0-9; {HOW}")
-            yield (source,), int(target)
+    """Yields the expressions of a file. Raises UserError for a line that is none, and where there is none."""
+    lines = read_lines(path, LONGEST, "expressions with their values", LAYOUT.again)
+    if next(lines, "").strip() != HEADER:
+        raise LAYOUT.error(path, "the first line is not 'Source<tab>Target'")
+    number = 1
+    for number, line in enumerate(lines, 2):
+        source, _, target = line.rstrip("\r\n").rpartition("\t")
+        if target not in _DIGITS or not source or not _is_expression(source):
+            raise LAYOUT.error(path, "expected an expression, a tab and a value 0-9", number)
+        yield (source,), int(target)
+    if number == 1:
+        raise LAYOUT.error(path, "holds no expression")
+
+
+_DIGITS = frozenset("0123456789")
+
+
+def _is_expression(text: str) -> bool:
+    """Tells by the symbols and the number of brackets; `evaluate` would take longer than reading."""
+    words = text.translate(_NO_PARENTHESES).split()
+    return _SYMBOLS.issuperset(words) and text.count("[") == words.count("]")

@@ -32,6 +32,11 @@ def load(name: str, **options: Any) -> Splits:
     return find_dataset(name).load(check_options(name, **options))
 
 
+def check(name: str, **options: Any) -> str:
+    """Returns what was found of the data set `name`. Raises UserError if it is not as published, or as asked for."""
+    return find_dataset(name).check(check_options(name, **options))
+
+
 def check_options(name: str, **options: Any) -> Any:
     """Returns the `Options` of a data set without reading a file; raises UserError as `load` does."""
     module = find_dataset(name)

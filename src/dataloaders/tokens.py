@@ -14,8 +14,9 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from ..files import reading
 from .base import Batch, MapDataset
-from .cache import MappedArray
+from .cache import MappedArray, remake
 from .placement import Placement, send, tensor_of
 
 PAD, UNKNOWN, END = 0, 1, 2
@@ -124,7 +125,9 @@ def _write_tokens(
 
 def read_vocabulary(folder: Path) -> tuple[str, ...]:
     """Returns the symbols in the order of their numbers."""
-    return tuple(json.loads((folder / "vocabulary.json").read_text(encoding="utf-8")))
+    path = folder / "vocabulary.json"
+    with reading(path, "the vocabulary of the cache", remake(folder)):
+        return tuple(map(str, json.loads(path.read_text(encoding="utf-8"))))
 
 
 class TokenSequences(MapDataset):

@@ -49,10 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             options = [option for option in parser._option_string_actions if option.startswith("--")]
             raise UserError(f"unknown option '{word}'{did_you_mean(word, options)}")
     composed = compose_all(words, args.multirun)
+    configs = [_parsed(one) for one in composed]
     if args.cfg:
         print("\n---\n".join(OmegaConf.to_yaml(OmegaConf.create(one.config)).rstrip() for one in composed))
         return 0
-    configs = [_parsed(one) for one in composed]
     runs = [_run(one, config) for one, config in zip(composed, configs, strict=True)]
     devices = _devices(configs[0].device, args)
     if args.dry_run:

@@ -36,7 +36,7 @@ class Pooling(nn.Module):
         """x: (B, L, H). Returns the pooled (B, H) of the prefix that ends here, and the state after it."""
         x = at_least_float32(x)
         total = zero_padding(x, lengths).sum(1)
-        count = (x.new_full((len(x),), x.shape[1]) if lengths is None else lengths.to(total)).unsqueeze(1)
+        count = (x.new_full(x.shape[:1], x.shape[1]) if lengths is None else lengths.to(total)).unsqueeze(1)
         if state is not None:
             total, count = total + state.total, count + state.count
         pooled = total / count if self.mode == "pool" else last_valid(x, lengths)

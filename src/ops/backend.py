@@ -64,6 +64,8 @@ class Operation:
 
     def backend(self, device: torch.device) -> str:
         """Returns the name of the form that a device gets, chosen (and announced) when it is first asked for."""
+        if torch.compiler.is_exporting():  # an exported program holds torch operations alone
+            return "torch" if "torch" in self.forms else "reference"
         key = (str(device), os.environ.get(VARIABLE) or None)
         if key not in self._choices:
             name, why = self._forced(device, key[1]) if key[1] else self._best(device)

@@ -1,46 +1,24 @@
-"""The options that every sweep script has, and a parser whose errors are one line with a suggestion."""
+"""The options that every sweep script has."""
 
 import argparse
 import re
-import sys
-from collections.abc import Sequence
-from typing import Any, NoReturn
 
-from ..errors import EXIT_USAGE, did_you_mean
+from ..config.command_line import SuggestingParser
 from ..tracking.wandb_choice import MODES
 from .devices import Gpus, available_cores
 from .sweep import LAUNCHERS
 
+__all__ = [
+    "SuggestingParser",
+    "add_assignments",
+    "add_common_arguments",
+    "add_gpu_arguments",
+    "gpu_list",
+    "positive_int",
+    "seed_list",
+]
+
 DEVICES = ("auto", "cpu", "cuda")
-
-
-class SuggestingParser(argparse.ArgumentParser):
-    """An ArgumentParser for people: no abbreviations, one line for an error, and the option that was probably meant.
-
-    Args:
-        examples: command lines that end the help text.
-    """
-
-    def __init__(self, *, examples: Sequence[str] = (), **options: Any) -> None:
-        epilog = "\n".join(["examples:", *(f"  {example}" for example in examples)]) if examples else None
-        formatter = argparse.RawDescriptionHelpFormatter
-        super().__init__(**{"epilog": epilog, "formatter_class": formatter, "allow_abbrev": False} | options)
-
-    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
-        parsed, unknown = self.parse_known_args(args, namespace)
-        if unknown:
-            options = [option for option in self._option_string_actions if option.startswith("--")]
-            word = unknown[0].partition("=")[0]
-            self.error(f"unknown argument '{word}'" + (did_you_mean(word, options) if word.startswith("-") else ""))
-        return parsed
-
-    def error(self, message: str) -> NoReturn:
-        print(f"error: {message} (see --help)", file=sys.stderr)
-        sys.exit(EXIT_USAGE)
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:
-            raise argparse.ArgumentError(action, f"'{value}' is not a choice{did_you_mean(value, action.choices)}")
 
 
 def add_common_arguments(parser: argparse.ArgumentParser, *, seeds: str = "3", project_name: str) -> None:

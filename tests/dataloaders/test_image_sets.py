@@ -9,21 +9,19 @@ from PIL import Image
 
 from src.dataloaders import load
 from src.dataloaders.base import Subset, random_split
-from src.dataloaders.cifar import TEST_FILES, TRAIN_FILES, to_grey
+from src.dataloaders.cifar import to_grey
 from src.dataloaders.scaled import ScaledSequences, Scaling, bit_reversal
 from src.errors import UserError
+from tests.dataloaders.small_sets import write_cifar
 
 
 @pytest.fixture
-def cifar_dir(tmp_path):
+def cifar_dir(tmp_path, monkeypatch):
     """Six files of 20 records each, in the binary release's layout."""
-    rng = np.random.default_rng(0)
+    monkeypatch.setattr("src.dataloaders.cifar.PER_FILE", 20)
     folder = tmp_path / "cifar-10-batches-bin"
     folder.mkdir()
-    for file in TRAIN_FILES + TEST_FILES:
-        records = rng.integers(0, 256, (20, 3073), dtype=np.uint8)
-        records[:, 0] = np.arange(20) % 10
-        (folder / file).write_bytes(records.tobytes())
+    write_cifar(folder)
     return folder
 
 
@@ -135,9 +133,10 @@ def test_permuted_mnist_reads_the_same_pixels(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda data: data[:-1], "whole records"),
+        (lambda data: data[:-1], "61,459 bytes, expected 20 records of 3,073"),
+        (lambda data: data[3073:], "58,387 bytes, expected 20 records"),
         (lambda data: b"\xff" + data[1:], "label above 9"),
-        (lambda data: b"", "whole records"),
+        (lambda data: b"", "0 bytes, expected 20 records"),
     ],
 )
 def test_broken_cifar_is_refused(cifar_dir, damage, message):
@@ -156,7 +155,7 @@ def test_broken_idx_is_refused(tmp_path, damage, gz):
         write_idx(tmp_path, part, np.zeros((5, 28, 28), np.uint8), np.zeros(5, np.uint8), gz)
     path = next(tmp_path.glob("t10k-images*"))
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(UserError, match="prepare the set again"):
+    with pytest.raises(UserError, match=r"remove the set's folder and run `python -m src.dataloaders prepare mnist`"):
         load("mnist", data_dir=str(tmp_path))
 
 

@@ -99,7 +99,7 @@ def generate(folder: Path, plan: Plan, workers: int) -> None:
         UserError: the folder holds another set.
     """
     open_record(folder, {"generator": "listops", "format": 1, **asdict(plan)})
-    if all((folder / file).is_file() for file in FILES):
+    if all((folder / file).is_file() for file in FILES.values()):
         return
     parts = folder / PARTS
     parts.mkdir(exist_ok=True)
@@ -122,7 +122,7 @@ def _merge(folder: Path, parts: Path, plan: Plan, n_shards: int) -> None:
     shards = (parts / f"{shard}.tsv" for shard in range(n_shards))
     lines = (line for shard in shards for line in shard.read_text(encoding="ascii").splitlines(keepends=True))
     index = 0
-    for file, size in zip(FILES, (plan.train, plan.val, plan.test), strict=True):
+    for file, size in zip(FILES.values(), (plan.train, plan.val, plan.test), strict=True):
         scratch = parts / file
         with open(scratch, "w", encoding="ascii", newline="\n") as out:
             out.write(f"{HEADER}\n")

@@ -10,7 +10,8 @@ from typing import Any
 from tqdm import tqdm
 
 from ...errors import UserError
-from ..root import RECORD
+from ...files import read_json
+from ..layout import RECORD
 
 
 def open_record(folder: Path, record: Mapping[str, Any]) -> None:
@@ -20,8 +21,9 @@ def open_record(folder: Path, record: Mapping[str, Any]) -> None:
         UserError: the folder holds something else: other settings, or files that were not generated.
     """
     path = folder / RECORD
-    if path.is_file():
-        found, wanted = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(record))
+    if path.exists():
+        found = read_json(path, "the settings of the generator", f"remove {folder} or use another --root")
+        wanted = json.loads(json.dumps(record))
         if found != wanted:
             changed = ", ".join(f"{key} = {found.get(key)!r}" for key in wanted if found.get(key) != wanted[key])
             raise UserError(

@@ -2,19 +2,19 @@
 
 import contextlib
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
-from ..load import check_options, find_dataset
+from ..layout import PREPARE as COMMAND
+from ..load import check, check_options, load
 from ..pathfinder import LEVELS, is_broken_copy
 from ..root import data_root
 from .download import UnreachableError, fetch
 from .recipes import LRA_URL, RECIPES, Recipe
 from .unpack import by_pattern, unpack
 
-COMMAND = "python -m src.dataloaders prepare"
+SLACK = 2  # an archive may unpack to so many times the room that its set takes
 CAN_GENERATE = ("listops", "pathfinder", "pathx")
 
 
@@ -28,12 +28,10 @@ def prepare(name: str, archives: list[Path], mirror: str | None = None) -> str:
     Raises:
         UserError: no way to the data, or data that are not the set; nothing half is left in the final place.
     """
-    module, options, recipe = find_dataset(name), check_options(name), RECIPES.get(name)
-    if recipe is None:
-        return module.check(options)
+    recipe = RECIPES.get(name)
+    if recipe is None or (not archives and is_ready(name)):
+        return check(name)
     target = data_root() / recipe.target
-    if not archives and is_ready(name):
-        return module.check(options)
     if target.exists() or target.is_symlink():
         raise UserError(f"{target} is there but is not the whole set; remove it and run the command again")
     if len(archives) == 1 and archives[0].is_dir():
@@ -50,7 +48,7 @@ def prepare(name: str, archives: list[Path], mirror: str | None = None) -> str:
 def is_ready(name: str) -> bool:
     """Tells whether the files of a set are where they are looked for, whatever is in them."""
     try:
-        find_dataset(name).find(check_options(name))
+        check_options(name).find()
     except UserError:
         return False
     return True
@@ -99,7 +97,7 @@ def _install(name: str, recipe: Recipe, files: list[Path], target: Path) -> str:
     try:
         for file in files:
             _take(name, recipe, file, scratch)
-        found = find_dataset(name).check(replace(check_options(name), data_dir=str(scratch)))
+        found = check(name, data_dir=str(scratch))
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch.rename(target)
     finally:
@@ -121,8 +119,10 @@ def _take(name: str, recipe: Recipe, file: Path, scratch: Path) -> None:
         allowed = {Path(url).name for url, _ in recipe.urls}
         if file.name not in allowed | {allowed_name.removesuffix(".gz") for allowed_name in allowed}:
             raise UserError(f"--archive {file}: not one of {', '.join(sorted(allowed))}")
+        if file.stat().st_size > recipe.disk:
+            raise UserError(f"--archive {file}: {file.stat().st_size:,} bytes are far more than the published file")
         shutil.copyfile(file, scratch / file.name)
-    elif unpack(file, scratch, by_pattern(recipe.pattern)) == 0:
+    elif unpack(file, scratch, by_pattern(recipe.pattern), SLACK * recipe.disk) == 0:
         broken = "; the pathfinder128 outside lra_release/lra_release/ is broken and refused" if name == "pathx" else ""
         raise UserError(f"--archive {file}: holds no files of {name}{broken}")
 
@@ -134,7 +134,7 @@ def _link(name: str, recipe: Recipe, folder: Path, target: Path) -> str:
     for place in (folder / "lra_release" / "lra_release", folder / "lra_release", folder):
         source = place / recipe.folder
         if source.is_dir() and not is_broken_copy(source):
-            found = find_dataset(name).check(replace(check_options(name), data_dir=str(source)))
+            found = check(name, data_dir=str(source))
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(source.resolve(), target_is_directory=True)
             return f"{found}, linked to {source}"
@@ -155,9 +155,9 @@ def generate(name: str, arguments: dict[str, Any], workers: int) -> str:
     target = data_root() / RECIPES[name].target
     if name == "listops":
         listops.generate(target, listops.Plan(**arguments), workers)
-        return find_dataset(name).check(check_options(name))
+        return check(name)
     plan = pathfinder.Plan(**arguments)
-    options, folder = check_options(name, level=plan.level), target / LEVELS[plan.level]
+    folder = target / LEVELS[plan.level]
     pathfinder.generate(folder, plan, workers)
-    write_sheet(find_dataset(name).load(options), folder / "samples.png")
-    return find_dataset(name).check(options)
+    write_sheet(load(name, level=plan.level), folder / "samples.png")
+    return check(name, level=plan.level)

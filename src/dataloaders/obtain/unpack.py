@@ -1,5 +1,6 @@
 """The wanted files of a tar archive, and nothing else: no path leaves the target, no link or device is made."""
 
+import lzma
 import re
 import shutil
 import tarfile
@@ -12,16 +13,18 @@ from tqdm import tqdm
 from ...errors import UserError
 
 
-def unpack(archive: Path, target: Path, wanted: Callable[[str], str | None]) -> int:
+def unpack(archive: Path, target: Path, wanted: Callable[[str], str | None], limit: int) -> int:
     """Writes the wanted files of `archive` (tar, plain or compressed) under `target`; returns how many.
 
     Args:
         wanted: from a name in the archive to a path under the target, or None.
+        limit: bytes that the wanted files may have together.
 
     Raises:
-        UserError: the archive is torn or no tar archive, a name in it leads outside, or a wanted name is a link or a device.
+        UserError: the archive is torn or no tar archive, unpacks to more than the limit, a name in it leads outside, or a wanted
+            name is a link or a device.
     """
-    n = 0
+    n = size = 0
     try:
         with (
             open(archive, "rb") as file,
@@ -31,9 +34,14 @@ def unpack(archive: Path, target: Path, wanted: Callable[[str], str | None]) -> 
             for member in tar:
                 place = _place(archive, member, wanted)
                 if place is not None:
+                    size += member.size
+                    if size > limit:
+                        raise UserError(
+                            f"{archive} is refused: it unpacks to more than {limit / 1e9:g} GB, far more than the set has"
+                        )
                     _write(tar, member, target / place)
                     n += 1
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, OverflowError) as error:
         raise UserError(f"{archive} is torn or no tar archive ({error}); fetch it again") from None
     except OSError as error:
         raise UserError(f"{archive}: cannot be unpacked ({error})") from None

@@ -34,7 +34,7 @@ def causal_conv_silu(
         ValueError: an unknown backend.
     """
     form, K = CAUSAL_CONV.on(x.device, backend), len(weight)
-    state = x.new_zeros(len(x), K - 1, x.shape[2]) if state is None else state
+    state = x.new_zeros(x.shape[0], K - 1, x.shape[2]) if state is None else state
     dtype = torch.float32
     for tensor in (x, weight, bias, state):
         dtype = torch.promote_types(dtype, tensor.dtype)

@@ -43,7 +43,7 @@ def scan_arguments(x, dt, A, B, C, D, z, dt_bias, softplus, h0) -> ScanArguments
     field = real.to_complex() if any(t.is_complex() for t in (A, B, C) + (() if h0 is None else (h0,))) else real
     x, dt, D, z, dt_bias = (None if tensor is None else tensor.to(real) for tensor in (x, dt, D, z, dt_bias))
     A, B, C = (tensor.to(field) for tensor in (A, B, C))
-    b, channels, N = len(x), x.shape[-1], A.shape[-1]
+    b, channels, N = x.shape[0], x.shape[-1], A.shape[-1]
     h0 = x.new_zeros(b, channels, N, dtype=field) if h0 is None else h0.to(field)
     constant, selective = (channels, N), (*x.shape[:2], N)
     allowed = {

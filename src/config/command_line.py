@@ -1,0 +1,62 @@
+"""A parser of command lines whose errors are one line with a suggestion."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from ..errors import EXIT_USAGE, did_you_mean
+
+
+class SuggestingParser(argparse.ArgumentParser):
+    """An ArgumentParser for people: no abbreviations, one line for an error, and the option that was probably meant.
+
+    An option that takes one value and is given twice is an error: which of the two was meant?
+
+    Args:
+        examples: command lines that end the help text.
+    """
+
+    def __init__(self, *, examples: Sequence[str] = (), **options: Any) -> None:
+        epilog = "\n".join(["examples:", *(f"  {example}" for example in examples)]) if examples else None
+        formatter = argparse.RawDescriptionHelpFormatter
+        super().__init__(**{"epilog": epilog, "formatter_class": formatter, "allow_abbrev": False} | options)
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            word = unknown[0].partition("=")[0]
+            hint = did_you_mean(word, self._long_options(parsed)) if word.startswith("-") else ""
+            self.error(f"unknown argument '{word}'{hint}")
+        return parsed
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        args = list(sys.argv[1:] if args is None else args)
+        self._refuse_repeated(args)
+        return super().parse_known_args(args, namespace)
+
+    def _refuse_repeated(self, args: list[str]) -> None:
+        seen = set()
+        for word in args[: args.index("--") if "--" in args else None]:
+            action = self._option_string_actions.get(word.partition("=")[0]) if word.startswith("-") else None
+            if isinstance(action, argparse._StoreAction):  # others collect what they are given, or are the same twice
+                if action.dest in seen:
+                    self.error(f"{word.partition('=')[0]} is given twice")
+                seen.add(action.dest)
+
+    def _long_options(self, parsed: argparse.Namespace) -> list[str]:
+        """The options of this parser, and of the command that was chosen."""
+        options = [*self._option_string_actions]
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                chosen = action.choices.get(getattr(parsed, action.dest, None))
+                options += chosen._option_string_actions if chosen is not None else []
+        return [option for option in options if option.startswith("--")]
+
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message} (see --help)", file=sys.stderr)
+        sys.exit(EXIT_USAGE)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise argparse.ArgumentError(action, f"'{value}' is not a choice{did_you_mean(value, action.choices)}")

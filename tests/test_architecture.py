@@ -101,6 +101,17 @@ def circles(graph: dict[Path, set[Path]]) -> list[list[str]]:
     return [names(group) for group in groups.values() if len(group) > 1 or group[0] in graph[group[0]]]
 
 
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SRC)))
+def test_imports_inside_are_relative(path):
+    """The package is `src` here and `ssm_experiments` where it is installed, and works under either name."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) and node.level == 0 else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        assert not any(name.split(".")[0] in ("src", "ssm_experiments") for name in names), (
+            f"write it relative: {names}"
+        )
+
+
 def test_no_files_import_each_other_in_a_circle():
     graph = {path: set(files_imported(path)) for path in SRC.rglob("*.py")}
     assert sum(map(len, graph.values())) > 400  # the graph is there: imports were understood

@@ -31,6 +31,7 @@ from ..engine.state import seed_all
 from ..engine.tally import Measures
 from ..errors import UserError
 from ..linalg.ptd import Perturbation
+from ..report.index import IndexPage
 from ..report.options import Options
 from ..sweep import Control, Run, RunFolder
 from ..sweep.script import run_script
@@ -213,5 +214,10 @@ def run_all(
     config = build(kind, runs[0].config)
     steps = steps_of(config, load_splits(config))
     return run_script(
-        runs, work, args, steps=lambda run: steps, report=lambda path: report(path, Options.of(args, runs))
+        runs,
+        work,
+        args,
+        steps=lambda run: steps,
+        report=lambda path: report(path, Options.of(args, runs)),
+        page=IndexPage(args.out),
     )

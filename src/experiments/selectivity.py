@@ -34,6 +34,7 @@ from ..errors import UserError, did_you_mean
 from ..models.mamba_lm import MambaConfig, MambaLM
 from ..ops.backend import chosen
 from ..report import selectivity as report
+from ..report.index import IndexPage
 from ..report.options import Options, add_report_arguments
 from ..resources import module, resource
 from ..sweep import Control, Run, RunFolder
@@ -166,6 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args,
         steps=lambda run: _steps(from_plain(run.config)),
         report=lambda folder: report.report(folder, Options.of(args, runs)),
+        page=IndexPage(args.out),
     )
 
 

@@ -29,6 +29,7 @@ from ..errors import UserError, did_you_mean, run_door
 from ..layers import S4Block
 from ..models import Classifier, ResidualBackbone, Tower
 from ..report import sinusoid as report
+from ..report.index import IndexPage
 from ..report.options import Options, add_report_arguments
 from ..resources import module
 from ..sweep import Control, Run, RunFolder
@@ -199,6 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args,
         steps=steps,
         report=lambda folder: report.report(folder, Options.of(args, runs)),
+        page=IndexPage(args.out),
     )
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from ..config import build, expand_grid, load_yaml, parse_assignments
 from ..errors import UserError, did_you_mean
 from ..report import theory as report
+from ..report.index import IndexPage
 from ..report.options import Options, add_report_arguments
 from ..resources import module, resource
 from ..sweep import Control, Interrupted, Run, RunFolder, Survey
@@ -171,6 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args,
         steps=lambda run: run.config["num_epochs"],
         report=lambda folder: report.report(folder, Options.of(args, runs)),
+        page=IndexPage(args.out),
         devices=devices,
         group=_shape,
         wandb=wandb,

@@ -13,6 +13,7 @@ from ..engine import choose_device, distributed
 from ..engine.device import autocast, slowness
 from ..errors import EXIT_FAILED, EXIT_INTERRUPTED, UserError, did_you_mean
 from ..report import train as report
+from ..report.index import IndexPage
 from ..report.options import Options, add_report_arguments
 from ..resources import module
 from ..stop import StopSignals
@@ -48,10 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             options = [option for option in parser._option_string_actions if option.startswith("--")]
             raise UserError(f"unknown option '{word}'{did_you_mean(word, options)}")
     composed = compose_all(words, args.multirun)
+    configs = [_parsed(one) for one in composed]
     if args.cfg:
         print("\n---\n".join(OmegaConf.to_yaml(OmegaConf.create(one.config)).rstrip() for one in composed))
         return 0
-    configs = [_parsed(one) for one in composed]
     runs = [_run(one, config) for one, config in zip(composed, configs, strict=True)]
     devices = _devices(configs[0].device, args)
     if args.dry_run:
@@ -151,6 +152,7 @@ def _sweep(runs: list[Run], config: TrainConfig, args: Any, devices: list[str]) 
     if config.train.mode == "test":
         raise UserError("-m trains; evaluate one checkpoint at a time")
     _wandb(config)
+    page = IndexPage(config.out)
     outcome = run_sweep(
         runs,
         module("experiments.classify.run:work"),
@@ -162,11 +164,13 @@ def _sweep(runs: list[Run], config: TrainConfig, args: Any, devices: list[str]) 
         retry_failed=args.retry_failed,
         wandb=config.wandb.mode,
         wandb_project=config.wandb.project,
+        watch=page.refresh,
     )
     print(outcome.report(config.out))
     if outcome.done or outcome.skipped:
         folders = sorted({Path(config.out) / run.experiment for run in runs})
         print(report.report(folders, Options.of(args, runs)))
+    _write(page)
     return outcome.exit_code
 
 
@@ -203,7 +207,16 @@ def _train_here(run: Run, config: TrainConfig, device: torch.device) -> int:
     with StopSignals("stopping after this step (once more to stop at once)", ends=True) as signals:
         if not distributed.is_main():
             return _follow(prepared, Control(str(device), stopped=signals.asked))
-        return _train_in_folder(folder, prepared, Control(str(device), stopped=signals.asked))
+        page = IndexPage(config.out)
+        control = Control(str(device), send=lambda progress: page.refresh(), stopped=signals.asked)
+        code = _train_in_folder(folder, prepared, control)
+        _write(page)
+        return code
+
+
+def _write(page: IndexPage) -> None:
+    if page.write():
+        print(f"All runs: {page.path}")
 
 
 def _follow(prepared: Prepared, control: Control) -> int:

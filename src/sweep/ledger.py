@@ -76,8 +76,9 @@ class Ledger:
         messages: Iterator[tuple[Job | None, Message | None]],
         steps: Callable[[Run], int],
         stop_level: Callable[[], int],
+        watch: Callable[[], None] = lambda: None,
     ) -> None:
-        """Books every message of the launcher until it has no more."""
+        """Books every message of the launcher until it has no more; `watch` is called after each and when there is none for a while."""
         self._open = {run.key: run for run in self.pending}
         self._steps_left: dict[int, int] = {}
         self._steps = steps
@@ -89,6 +90,7 @@ class Ledger:
                 if job is not None:
                     self._book(job, message, stop_level)
                 self._progress.tick()
+                watch()
         finally:
             self._progress.close()
         self.outcome.left += self._open.values()

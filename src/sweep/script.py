@@ -3,11 +3,24 @@
 import argparse
 from collections.abc import Callable, Hashable
 from pathlib import Path
+from typing import Protocol
 
 from .devices import count_workers, describe_slots, is_gpu, make_slots, pick_devices
 from .run import Run
 from .survey import Survey, survey
 from .sweep import run_sweep
+
+
+class Page(Protocol):
+    """A page about the runs of a folder."""
+
+    path: Path
+
+    def refresh(self) -> None:
+        """Brings it up to date where that is due; returns soon."""
+
+    def write(self) -> bool:
+        """Brings it up to date; tells whether there is one."""
 
 
 def run_script(
@@ -17,6 +30,7 @@ def run_script(
     *,
     steps: Callable[[Run], int],
     report: Callable[[Path], str],
+    page: Page,
     devices: list[str] | None = None,
     group: Callable[[Run], Hashable] | None = None,
     wandb: str | None = None,
@@ -28,6 +42,7 @@ def run_script(
         runs: of one experiment.
         args: holds the options of `add_common_arguments`.
         report: given the experiment's folder, writes its report and returns the text to print.
+        page: kept up to date while the runs go on, and written at the end.
         devices: default: what --device and --gpus say; the workers on them are as many as `count_workers` says.
         group: runs of equal value are one job on a GPU; on a CPU each run is a job.
         wandb: the W&B mode; default: what --wandb says.
@@ -55,8 +70,11 @@ def run_script(
         retry_failed=args.retry_failed,
         wandb=wandb or args.wandb,
         wandb_project=args.project_name,
+        watch=page.refresh,
     )
     print(outcome.report(args.out))
     if outcome.done or outcome.skipped:
         print(report(Path(args.out) / runs[0].experiment))
+    if page.write():
+        print(f"All runs: {page.path}")
     return outcome.exit_code

@@ -34,6 +34,7 @@ def run_sweep(
     wandb: str = "auto",
     wandb_project: str | None = None,
     threads_per_worker: int | None = None,
+    watch: Callable[[], None] = lambda: None,
 ) -> SweepOutcome:
     """Does all runs that are not done and returns how each ended.
 
@@ -49,6 +50,7 @@ def run_sweep(
         retry_failed: runs that failed earlier are done again from their checkpoint instead of being reported.
         wandb: auto, online, offline or disabled; `wandb_project` names the project.
         threads_per_worker: default: as `threads_of` says.
+        watch: called several times a second while runs go on; it must return soon.
 
     Raises:
         UserError: the folder cannot be used, or the launcher or W&B mode is not to be had. Nothing was started then.
@@ -68,7 +70,7 @@ def run_sweep(
         StopSignals(*_STOP_WORDS) as signals,
         contextlib.closing(_launch(launcher, jobs, settings, slots, threads, signals.level)) as messages,
     ):
-        ledger.follow(messages, steps, signals.level)
+        ledger.follow(messages, steps, signals.level, watch)
     return ledger.outcome
 
 

@@ -196,6 +196,23 @@ def test_cfg_job_prints_the_resolved_config(capsys):
     assert "wandb" not in printed
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model.layer.n_ssm=3"],
+        ["task=retrieval"],
+        ["train.interval=step"],
+        ["model.layer.d_state=7"],
+        ["scheduler.factor=x"],
+    ],
+    ids=" ".join,
+)
+def test_cfg_job_refuses_what_training_refuses(words, capsys):
+    with pytest.raises(UserError):
+        main(["--cfg", "job", *words])
+    assert capsys.readouterr().out == ""
+
+
 def test_equal_runs_have_equal_keys_whatever_the_place_and_the_mirror(tmp_path):
     plain = lambda *words: config_of("experiment=smoke/digits", *words).plain
     assert plain() == plain(

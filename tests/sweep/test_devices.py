@@ -87,7 +87,9 @@ def test_a_script_takes_the_gpus_that_its_options_name(two_gpus, tmp_path, capsy
 
     def script(*words: str) -> str:
         args = parser.parse_args([*words, "--out", str(tmp_path)])
-        run_script(toy_runs(3), "tests.sweep.toy_work:work", args, steps=lambda run: 1, report=lambda path: "")
+        run_script(
+            toy_runs(3), "tests.sweep.toy_work:work", args, steps=lambda run: 1, report=lambda path: "", page=None
+        )
         return capsys.readouterr().out
 
     said = script("--gpus", "1", "--runs_per_gpu", "2", "--num_cpus", "9", "--dry_run")

@@ -21,6 +21,7 @@ from yaml import MarkedYAMLError, YAMLError
 
 from ...errors import UserError, did_you_mean
 from ...resources import resource
+from . import library, published
 
 CONFIGS = resource("configs")
 EXPERIMENTS = CONFIGS / "experiment"
@@ -43,6 +44,7 @@ def compose_all(words: Sequence[str], multirun: bool = False) -> list[Composed]:
         UserError: an unknown key, file or option (with a suggestion), a file that is not YAML, or a value with commas without `multirun`.
     """
     points = [[_resolve_experiment(word) for word in point] for point in _points(words, multirun)]
+    library.register_tables(EXPERIMENTS)
     with initialize_config_dir(str(CONFIGS), version_base="1.3"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return [_compose(point) for point in points]
@@ -50,14 +52,7 @@ def compose_all(words: Sequence[str], multirun: bool = False) -> list[Composed]:
 
 def experiments() -> list[str]:
     """Returns the names that `experiment=` takes, such as lra/s4-PTD-cifar."""
-    return _names(EXPERIMENTS)
-
-
-def _names(folder: Path) -> list[str]:
-    files = (
-        path for path in folder.rglob("*.yaml") if not path.name.startswith("_")
-    )  # _base.yaml is a part, not a run
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in files)
+    return library.names(EXPERIMENTS)
 
 
 def _points(words: Sequence[str], multirun: bool) -> Iterator[list[str]]:
@@ -90,7 +85,7 @@ def _resolve_experiment(word: str) -> str:
     key, _, name = word.partition("=")
     if key.lstrip("+") != "experiment":
         return word
-    if not Path(name).is_absolute() and (EXPERIMENTS / f"{name.removesuffix('.yaml')}.yaml").is_file():
+    if name.removesuffix(".yaml") in experiments():
         return word.removesuffix(".yaml")
     for file in (Path(name), CONFIGS / name, CONFIGS / f"{name}.yaml"):
         if file.suffix == ".yaml" and file.is_file():
@@ -100,8 +95,10 @@ def _resolve_experiment(word: str) -> str:
 
 
 def _compose(words: Sequence[str]) -> Composed:
+    known = published.known_keys()
+    overrides = [f"++{word}" if word.partition("=")[0] in known else word for word in words]
     try:
-        config = compose("config", overrides=list(words), return_hydra_config=True)
+        config = compose("config", overrides=overrides, return_hydra_config=True)
         experiment = Path(str(config.hydra.runtime.choices.experiment))
         with open_dict(config):
             del config["hydra"]
@@ -112,7 +109,7 @@ def _compose(words: Sequence[str]) -> Composed:
         name = Path("/", *experiment.parts).resolve().relative_to(CONFIGS.resolve()).as_posix()
     except ValueError:
         name = experiment.name if ".." in experiment.parts else experiment.as_posix()
-    return Composed(name, plain, tuple(words))
+    return Composed(name, published.translate(plain), tuple(words))
 
 
 def _explain(error: Exception, words: Sequence[str]) -> str:
@@ -124,7 +121,7 @@ def _explain(error: Exception, words: Sequence[str]) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = _group_and_name(str(error.missing_cfg_file))
         if (CONFIGS / group).is_dir():
-            return f"no file '{name}' in configs/{group}{_close(name, _names(CONFIGS / group))}"
+            return f"no file '{name}' in configs/{group}{_close(name, library.names(CONFIGS / group))}"
     if isinstance(error, MarkedYAMLError) and error.problem_mark:
         return f"{error.problem_mark.name} line {error.problem_mark.line + 1}: not valid YAML ({error.problem})"
     cause = f" ({_first_line(error.__cause__)})" if isinstance(error.__cause__, OmegaConfBaseException) else ""

@@ -163,6 +163,7 @@ class Reference:
     table: str | None = None
     accuracy: float | None = None
     recalled: bool = False
+    source: str | None = None
     milestone: str | None = None
     epoch_cost: str | None = None
 
@@ -170,9 +171,10 @@ class Reference:
         """What a run prints of it."""
         mark = " (from memory, not confirmed)" if self.recalled else ""
         accuracy = f": {self.accuracy:.2f} % published{mark}" if self.accuracy is not None else ""
-        source = [f"reference: {self.paper}, {self.table}{accuracy}"] if self.paper else []
+        published = [f"reference: {self.paper}, {self.table}{accuracy}"] if self.paper else []
+        source = [f"values: {self.source}"] if self.source else []
         milestone = [f"milestone: {self.milestone}"] if self.milestone else []
-        return source + milestone + ([f"cost of an epoch: {self.epoch_cost}"] if self.epoch_cost else [])
+        return published + source + milestone + ([f"cost of an epoch: {self.epoch_cost}"] if self.epoch_cost else [])
 
 
 @dataclass(frozen=True)
@@ -319,5 +321,7 @@ def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
     for section in ("loader", "trainer"):
         plain[section] = {k: v for k, v in plain[section].items() if v != _NEWER.get((section, k), object())}
     reference = plain.get("reference") or {}
-    plain["reference"] = {key: value for key, value in reference.items() if key not in ("milestone", "epoch_cost")}
+    plain["reference"] = {
+        key: value for key, value in reference.items() if key not in ("source", "milestone", "epoch_cost")
+    }
     return plain

@@ -29,11 +29,15 @@ DPLR_INITS = ("legs", "legt", "fourier")
 
 @dataclass(frozen=True, kw_only=True)
 class S4Layer:
-    """S4: diagonal plus low rank. `lr` holds the rates of dt, A, B and C, where None is the global one."""
+    """S4: diagonal plus low rank.
+
+    `disc` None is bilinear here and zero-order hold for a diagonal SSM; `lr` holds the rates of dt, A, B and C, where None is the global
+    one.
+    """
 
     d_state: int = 64
     init: str = "legs"
-    disc: str = "bilinear"
+    disc: Literal["bilinear", "zoh"] | None = None
     channels: int = 1
     bidirectional: bool = False
     activation: str | None = "gelu"
@@ -60,7 +64,7 @@ class S4Layer:
 
     def kernel(self, H: int, options: dict[str, Any]) -> Kernel:
         """Returns the kernel of H channels."""
-        return DPLRKernel(H, self.d_state, init=self.init, disc=self.disc, **options)
+        return DPLRKernel(H, self.d_state, init=self.init, disc=self.disc or "bilinear", **options)
 
     def make(self, H: int, dropout: float, tie_dropout: bool, generator: torch.Generator) -> nn.Module:
         """Returns the layer."""
@@ -88,7 +92,6 @@ class S4DLayer(S4Layer):
     """S4D, complex or (`is_real`) real."""
 
     init: str = "diag-lin"
-    disc: str = "zoh"
 
     def check(self) -> None:
         if self.init in DIAGONAL_INITS or self.init in INITS:
@@ -99,14 +102,13 @@ class S4DLayer(S4Layer):
 
     def kernel(self, H: int, options: dict[str, Any]) -> Kernel:
         kind = RealDiagonalKernel if self.is_real else DiagonalKernel
-        return kind(H, self.d_state, init=self.init, disc=self.disc, **options)
+        return kind(H, self.d_state, init=self.init, disc=self.disc or "zoh", **options)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PTDLayer(S4Layer):
     """S4-PTD; see `configs/model/layer/s4-ptd.yaml`."""
 
-    disc: str = "zoh"
     states: Literal["all", "pairs"] = "all"
     perturbation: str | None = None
     perturbation_size: float | None = None
@@ -125,7 +127,7 @@ class PTDLayer(S4Layer):
     def kernel(self, H: int, options: dict[str, Any]) -> Kernel:
         found = named_perturbation(self.perturbation, self.d_state, self.perturbation_size)
         init = all_states(found, self.reflect) if self.states == "all" else ptd_init(found, self.reflect)
-        return DiagonalKernel(H, init=init, disc=self.disc, **options)
+        return DiagonalKernel(H, init=init, disc=self.disc or "zoh", **options)
 
 
 def all_states(perturbation: Perturbation, reflect: bool) -> DiagonalInit:

@@ -125,7 +125,8 @@ class Page:
         for name in set(self._before.get("files", [])) - set(self._files):
             (self.out / Path(name).name).unlink(missing_ok=True)
         memory = {"state": self._state, "files": sorted(self._files), "figures": self._figures}
-        atomic_write(self._memory, json.dumps(memory, indent=1).encode())
+        if memory != self._before:
+            atomic_write(self._memory, json.dumps(memory, indent=1).encode())
         return "\n".join([*self._text, "", f"Tables and figures: {self.out}"])
 
     def _write(self, name: str, content: str) -> None:

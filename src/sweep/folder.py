@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import yaml
 
-from ..config import load_yaml
+from ..config import load_plain_yaml
 from ..errors import EXIT_INTERRUPTED, UserError
 from ..tracking import JsonlLog, read_jsonl
 from ..tracking.checkpoint import CheckpointFile, previous
@@ -112,7 +112,7 @@ class RunFolder:
         """Begins or continues the run: writes config and environment, and marks it as running."""
         remove_temporary_files(self.path)
         config = self.path / "config.yaml"
-        if config.exists() and Run(self.run.experiment, load_yaml(config)).key != self.run.key:
+        if config.exists() and Run(self.run.experiment, load_plain_yaml(config)).key != self.run.key:
             raise RuntimeError(f"{config} is not the config that its folder is named after; delete the folder")
         atomic_write(config, yaml.safe_dump(_as_lists(self.config), sort_keys=False).encode())
         atomic_write(self.path / "environment.json", to_json(environment, indent=2).encode())
@@ -251,7 +251,7 @@ def collect(out: str | Path, experiment: str) -> list[RunFolder]:
     folders = []
     for config in sorted((Path(out) / experiment).glob("*/config.yaml")):
         record, _ = _read_record(config.parent / "status.json", "state")
-        run = Run(experiment, load_yaml(config), label=(record or {}).get("label", ""))
+        run = Run(experiment, load_plain_yaml(config), label=(record or {}).get("label", ""))
         if run.key != config.parent.name:
             raise UserError(f"{config} is not the config that its folder is named after; delete the folder")
         folders.append(RunFolder(out, run))

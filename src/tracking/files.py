@@ -56,7 +56,9 @@ def to_json(value: Any, indent: int | None = None) -> str:
 
 def from_json(text: str | bytes) -> Any:
     """The inverse of `to_json` (ValueError when `text` is not JSON)."""
-    return _decode(json.loads(text))
+    value = json.loads(text)
+    marks = (b"NaN", b"Infinity") if isinstance(text, bytes) else ("NaN", "Infinity")
+    return _decode(value) if any(mark in text for mark in marks) else value
 
 
 def _encode(value: Any) -> Any:

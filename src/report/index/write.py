@@ -67,7 +67,8 @@ class IndexPage:
         atomic_write(self.path, html.encode())
 
     def _state(self, stamps: dict[Path, tuple], live: bool) -> str:
-        drawn = [(str(p), p.stat().st_mtime) for p in sorted(self.path.parent.glob("**/report/*")) if p.is_file()]
+        drawn = [(str(p), p.stat().st_mtime) for p in sorted(self.path.parent.glob("*/report/*.*")) if p.name[0] != "."]
+        drawn += [(str(p), p.stat().st_mtime) for p in sorted(self.path.parent.glob("report/*.*")) if p.name[0] != "."]
         seen = (sorted((str(path), stamp) for path, stamp in stamps.items()), drawn, live, _code())
         return hashlib.sha256(repr(seen).encode()).hexdigest()
 

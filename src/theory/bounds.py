@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from src.theory.chebyshev import integers
+from .chebyshev import integers
 
 
 class Corollary(NamedTuple):

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from src.theory import chebyshev
+from . import chebyshev
 
 SMALLEST, LARGEST = 1e-3, 1e8  # between these float64 gives both bounds to 1e-4 or better
 GAP = 2e-7  # relative distance of the two bounds at which the search ends

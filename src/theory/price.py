@@ -26,8 +26,8 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import linprog
 
-from src.theory import chebyshev
-from src.theory.targets import canonical
+from . import chebyshev
+from .targets import canonical
 
 _FREE = 1e4  # scaled variables stay below this: it keeps the LP bounded and cuts off nothing that a float64 could use
 _SCALES = 9  # of max |y_k| that are tried first, over all orders of magnitude

@@ -91,16 +91,33 @@ NO_USER = "import pwd\ndef gone(uid):\n    raise KeyError(uid)\npwd.getpwuid = g
 
 @pytest.mark.parametrize("surroundings", [
     {"HOME": None, "SSM_CACHE": None, "OMP_NUM_THREADS": "1,2"},
-    {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "OMP_NUM_THREADS": "many"},
-    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "OMP_NUM_THREADS": "0"},
-], ids=["no home, no user, a list of threads", "a notebook's figures", "LANG=C"])  # fmt: skip
-def test_a_sweep_with_its_report_in_strange_surroundings(surroundings, tmp_path):
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "OMP_NUM_THREADS": "many"},
+], ids=["no home, no user, a list of threads", "LANG=C, no number of threads"])  # fmt: skip
+def test_a_script_in_strange_surroundings(surroundings, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(NO_USER)
     variables = {**os.environ, "PYTHONPATH": str(tmp_path), "TMPDIR": str(tmp_path), "WANDB_API_KEY": ""} | surroundings
     variables = {name: value for name, value in variables.items() if value is not None}
-    command = [sys.executable, "train_theory.py", *ONE_RUN, "--out", str(tmp_path / "out")]
+    command = [sys.executable, "train_selectivity.py", "--config", "delay.yaml", "--seeds", "1", "--dry_run"]
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "1 runs done" in done.stdout
+    assert "1 runs: " in done.stdout
     assert "Traceback" not in done.stderr
     assert done.stderr.count("cache: there is no home folder") == ("HOME" in surroundings)
+
+
+@pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "none of these"])
+def test_figures_are_drawn_to_files_whatever_a_notebook_wants(backend, tmp_path):
+    program = (
+        "from src.errors import run_door\n"
+        "def main():\n"
+        "    from src.report.style import style\n"
+        "    with style():\n"
+        "        import matplotlib.pyplot as plt\n"
+        f"        plt.subplots()[0].savefig({str(tmp_path / 'figure.png')!r})\n"
+        "    return 0\n"
+        "run_door(main)\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, "MPLBACKEND": backend}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "figure.png").stat().st_size > 1000

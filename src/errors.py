@@ -5,6 +5,7 @@ and exit with code 2. Any other exception is a defect of the suite and keeps its
 """
 
 import difflib
+import os
 import sys
 from collections.abc import Callable, Iterable
 
@@ -29,6 +30,7 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
 def run_door(main: Callable[[], int]) -> None:
     """Runs an entry script's `main` and turns its outcome into an exit code: never a traceback for a user's mistake."""
     protect_streams()
+    os.environ["MPLBACKEND"] = "Agg"  # figures go to files; a notebook's backend is not to be had in its shell commands
     try:
         code = main()
     except UserError as error:

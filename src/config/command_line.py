@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ..errors import EXIT_USAGE, did_you_mean
+from ..variables import check_variables
 
 
 class SuggestingParser(argparse.ArgumentParser):
@@ -33,7 +34,9 @@ class SuggestingParser(argparse.ArgumentParser):
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
         args = list(sys.argv[1:] if args is None else args)
         self._refuse_repeated(args)
-        return super().parse_known_args(args, namespace)
+        parsed = super().parse_known_args(args, namespace)
+        check_variables()
+        return parsed
 
     def _refuse_repeated(self, args: list[str]) -> None:
         seen = set()

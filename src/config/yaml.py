@@ -25,6 +25,8 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
     Raises:
         UserError: the file is missing, is not YAML (with the line), or holds something else than a mapping.
     """
+    if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for, a device read for ever
+        raise UserError(f"{path}: is a folder, a pipe or a device; expected a YAML file")
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..errors import EXIT_FAILED, run_door
+from ..variables import is_started_by_torchrun
 
 Value = TypeVar("Value")
 
@@ -27,8 +28,11 @@ def process_group(device: torch.device) -> Iterator[None]:
 
     Args:
         device: this process's own; a GPU has its number.
+
+    Raises:
+        UserError: WORLD_SIZE is set, and not by torchrun.
     """
-    if "WORLD_SIZE" not in os.environ or dist.is_initialized():
+    if not is_started_by_torchrun() or dist.is_initialized():
         yield
         return
     if device.type == "cuda":

@@ -23,9 +23,11 @@ from ..sweep.devices import count_workers, describe_slots, make_slots, pick_devi
 from ..sweep.folder import RunFolder
 from ..sweep.job import Job, Note, Outcome, Settings, run_job
 from ..sweep.lock import check_writable
+from ..sweep.script import say_outcome
 from ..sweep.sweep import LAUNCHERS
 from ..tracking import environment
 from ..tracking.wandb_choice import WandbChoice, choose_wandb
+from ..variables import is_started_by_torchrun
 from .classify.compose import Composed, compose_all, experiments
 from .classify.config import TrainConfig, parse
 from .classify.model import check_layer
@@ -147,7 +149,7 @@ def _say_slowness(configs: list[TrainConfig], devices: list[str]) -> None:
 
 
 def _sweep(runs: list[Run], config: TrainConfig, args: Any, devices: list[str]) -> int:
-    if "WORLD_SIZE" in os.environ:
+    if is_started_by_torchrun():
         raise UserError("-m and torchrun do not go together: a sweep starts its own processes")
     if config.train.mode == "test":
         raise UserError("-m trains; evaluate one checkpoint at a time")
@@ -166,12 +168,8 @@ def _sweep(runs: list[Run], config: TrainConfig, args: Any, devices: list[str]) 
         wandb_project=config.wandb.project,
         watch=page.refresh,
     )
-    print(outcome.report(config.out))
-    if outcome.done or outcome.skipped:
-        folders = sorted({Path(config.out) / run.experiment for run in runs})
-        print(report.report(folders, Options.of(args, runs)))
-    _write(page)
-    return outcome.exit_code
+    folders = sorted({Path(config.out) / run.experiment for run in runs})
+    return say_outcome(outcome, config.out, lambda: report.report(folders, Options.of(args, runs)), page)
 
 
 def _steps(run: Run) -> int:
@@ -247,7 +245,7 @@ def _train_in_folder(folder: RunFolder, prepared: Prepared, control: Control) ->
     outcome = outcomes[0]
     if outcome.state in ("locked", "skipped"):
         distributed.broadcast(False)
-        raise UserError(f"{folder.path} is in use by another process")
+        raise UserError(f"{folder.path} is in use by {outcome.message or 'another process'}")
     if outcome.state == "interrupted":
         print(f"stopped with the state saved; the same command continues: {folder.path}")
         return EXIT_INTERRUPTED

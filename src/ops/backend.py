@@ -22,11 +22,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import UserError, did_you_mean
+from ..errors import UserError
+from ..variables import BACKEND, BACKENDS, backend_asked_for
 from .precision import full_precision
 
-NAMES = ("reference", "torch", "compiled", "triton")
-VARIABLE = "SSM_BACKEND"
+NAMES, VARIABLE = BACKENDS, BACKEND
 TOLERANCE = 1e-4  # relative to the largest entry, float32: reordered sums stay far below, a wrong kernel does not
 
 # what a probe returns: outputs and gradients, to be compared one by one
@@ -66,7 +66,7 @@ class Operation:
         """Returns the name of the form that a device gets, chosen (and announced) when it is first asked for."""
         if torch.compiler.is_exporting():  # an exported program holds torch operations alone
             return "torch" if "torch" in self.forms else "reference"
-        key = (str(device), os.environ.get(VARIABLE) or None)
+        key = (str(device), backend_asked_for())
         if key not in self._choices:
             name, why = self._forced(device, key[1]) if key[1] else self._best(device)
             self._choices[key] = name, f"{name} on {device}{why}"
@@ -75,8 +75,6 @@ class Operation:
         return name
 
     def _forced(self, device: torch.device, name: str) -> tuple[str, str]:
-        if name not in NAMES:
-            raise UserError(f"{VARIABLE}={name}: unknown backend{did_you_mean(name, NAMES)}")
         if name == "triton" and not has_triton(device):
             raise UserError(f"{VARIABLE}=triton needs a CUDA device and the package triton; this is {device}")
         if name == "compiled" and device.type != "cpu":

@@ -13,7 +13,7 @@ from ..theory.bounds import theorem2
 from . import style
 from .collect import Record
 from .page import Pictures
-from .theory_tables import TITLES, choice, only, value, values_of
+from .theory_tables import TITLES, choice, only, tasks_of, value, values_of
 
 SMALL_ERROR = 0.01  # relative L1 error at which the size figure shows what Theorem 2 asks for
 FIELDS = {False: ("real", style.REAL), True: ("complex", style.COMPLEX)}
@@ -29,7 +29,7 @@ _DASHES = ("-", (0, (4, 2)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))  # lines of e
 def pictures(records: list[Record], ending: str = "") -> Pictures:
     """Draws the three figures of finished runs."""
     done = [record for record in records if record.done]
-    tasks = [task for task in TITLES if only(done, task_name=task)]
+    tasks = tasks_of(done)
     for draw in (responses, losses, parameters):
         yield f"{draw.__name__}{ending}", draw(done, tasks), CAPTIONS[draw.__name__]
 
@@ -144,7 +144,7 @@ def parameters(records: list[Record], tasks: list[str]) -> Figure:
         axis.set_title(f"{TITLES[task]}, $t={t}$")
     line[0].set_ylabel(r"$n\,\max_j |C_j B_j|$")
     _steps(line)
-    bound = Line2D([], [], label=f"needed by a real SSM for {SMALL_ERROR:.0%} L1 error (Theorem 2)", **_BOUND_LINE)
+    bound = Line2D([], [], label=f"Theorem 2's bound for a real SSM at {SMALL_ERROR:.0%} L1 error", **_BOUND_LINE)
     style.legend_above(figure, [*[_key(FIELDS[field][1], f"{FIELDS[field][0]} SSM") for field in fields], bound])
     return figure
 

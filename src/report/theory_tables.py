@@ -12,18 +12,18 @@ from typing import Any, NamedTuple
 from ..config import canonical_json
 from ..errors import UserError
 from ..tables import Table
-from ..theory.bounds import Corollary, corollary1, corollary2, corollary3, theorem2
+from ..theory.bounds import COROLLARIES, Corollary, theorem2
 from ..theory.targets import TASKS, raw_target
 from .collect import Record
 
-TITLES = {"delay": "copy", "random": "random", "oscillation": "oscillation"}  # P2's names
+TITLES = {name: task.title for name, task in TASKS.items()}
 MEASURES = {
     "min_loss": "squared L2, least in training",
     "loss": "squared L2, at the end",
     "l1_at_min": "L1, where L2 is least",
     "l1": "L1, at the end",
 }
-CHANCE = 0.5  # the p of Corollary 2
+CHANCE = 0.5  # the p of Corollary 2, its default
 _NEEDED = ("complex_option", "N", "L", "task_name", "opt", "seed", "num_epochs")
 
 
@@ -91,28 +91,33 @@ def values_of(records: Iterable[Record], *keys: str) -> list[tuple]:
     return sorted({tuple(record.config[key] for key in keys) for record in records})
 
 
+def tasks_of(records: Iterable[Record]) -> list[str]:
+    """Returns the targets that the records have, in the order of `TASKS`."""
+    found = {record.config["task_name"] for record in records}
+    return [task for task in TASKS if task in found]
+
+
 def errors(records: list[Record], complex_option: bool) -> Table:
     """One row per measure, optimizer, n and t; one column per target. All of one field and variant."""
-    choose = choice(complex_option)
+    choose, tasks = choice(complex_option), tasks_of(records)
     rows = []
     for measure, title in MEASURES.items():
         for N, L, opt in values_of(records, "N", "L", "opt"):
             cell = only(records, N=N, L=L, opt=opt)
-            chosen = [choose(only(cell, task_name=task), measure) for task in TITLES]
+            chosen = [choose(only(cell, task_name=task), measure) for task in tasks]
             entries = [None if record is None else value(record, measure) for record in chosen]
             rows.append([title, opt, N, L, *entries, f"{sum(r.done for r in cell)} of {len(cell)}"])
     over = "largest over seeds" if complex_option else "least over seeds and settings"
     title = f"Error of the {'complex' if complex_option else 'real'} SSM, {over}; the zero map has error 1"
-    return Table(["error", "optimizer", "n", "t", *TITLES.values(), "runs"], rows, title, grouped=1)
+    return Table(["error", "optimizer", "n", "t", *[TITLES[task] for task in tasks], "runs"], rows, title, grouped=1)
 
 
 def corollary_of(task: str, t: int, seed: int) -> tuple[str, Corollary] | None:
-    """Returns (name, corollary) of P2 for a target of unit norm, None where t is too short for it."""
-    if t < {"delay": 9, "random": 8, "oscillation": 1}[task]:
+    """Returns (name, corollary) of P2 for a target of unit norm, None where it has none or t is too short for it."""
+    name, least, statement = COROLLARIES.get(task, ("", math.inf, None))
+    if t < least:
         return None
-    statement = {"delay": corollary1, "random": lambda t: corollary2(t, p=CHANCE), "oscillation": corollary3}[task](t)
-    norm = math.sqrt(sum(raw_target(task, t, seed) ** 2))
-    return f"Corollary {1 + TASKS.index(task)}", statement.scaled(1 / norm)
+    return name, statement(t).scaled(1 / math.sqrt(sum(raw_target(task, t, seed) ** 2)))
 
 
 def bounds(records: list[Record]) -> Table:
@@ -121,7 +126,7 @@ def bounds(records: list[Record]) -> Table:
     All of one variant. Errors are L1 and unscaled, for a target of unit norm, as the theorem has them.
     """
     rows = []
-    for L, task in [(L, task) for (L,) in values_of(records, "L") for task in TITLES]:
+    for L, task in [(L, task) for (L,) in values_of(records, "L") for task in tasks_of(records)]:
         cell = only(records, L=L, task_name=task)
         chosen = {field: choice(field)(only(cell, complex_option=field)) for field in (False, True)}
         chosen = {field: record for field, record in chosen.items() if record is not None}
@@ -129,11 +134,11 @@ def bounds(records: list[Record]) -> Table:
         if chosen:
             rows += _stated(next(iter(chosen.values())))
     notes = [
-        "needed: the least n max|CB| of any real SSM with this L1 error (P2, Theorem 2).",
+        "Theorem 2: a lower bound on n max|CB| of every real SSM with this L1 error.",
         f"corollary: as P2 states it, at the largest error it covers (Corollary 2: with probability {1 - CHANCE:g}).",
         "L1 errors here are unscaled, for a target of unit L2 norm.",
     ]
-    columns = ["target", "t", "SSM", "n", "L1 error", "n max|CB|", "needed", "corollary"]
+    columns = ["target", "t", "SSM", "n", "L1 error", "n max|CB|", "Theorem 2", "corollary"]
     title = "Parameters reached, and needed by a real SSM for the same accuracy"
     return Table(columns, rows, title, notes, grouped=2)
 

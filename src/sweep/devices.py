@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ..errors import UserError
+from ..variables import openmp_threads
 
 Gpus = Literal["auto"] | tuple[int, ...]
 
@@ -73,8 +74,9 @@ def threads_of(slots: Sequence[str], launcher: str = "process") -> int:
     A worker on the CPU is one core, as --num_cpus says: small models lose more by waiting for a second thread than it gives them. So is a
     task on Ray, whose machines this one does not know.
     """
-    if os.environ.get("OMP_NUM_THREADS"):
-        return int(os.environ["OMP_NUM_THREADS"])
+    asked = openmp_threads()
+    if asked is not None:
+        return asked
     return max(1, available_cores() // len(slots)) if is_gpu(slots[0]) and launcher == "process" else 1
 
 

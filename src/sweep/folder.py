@@ -5,16 +5,16 @@ Anyone may read it. Only the process that holds its lock writes to it, and every
 
 import contextlib
 import io
+import sys
 import time
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
 
-from ..config import load_plain_yaml
 from ..errors import EXIT_INTERRUPTED, UserError
 from ..tracking import JsonlLog, read_jsonl
 from ..tracking.checkpoint import CheckpointFile, previous
@@ -32,6 +32,19 @@ class Status:
     message: str = ""
     seconds: float = 0.0
     device: str = ""
+    killed_at: int | None = None  # the step at which the worker was last killed; -1: before the first state
+
+
+_STATES = ("running", "interrupted", "failed", "done")  # of a run that was begun
+_STATUS_KINDS = {
+    "state": (str,),
+    "step": (int, type(None)),
+    "message": (str,),
+    "seconds": (int, float),
+    "device": (str,),
+    "label": (str,),
+    "killed_at": (int, type(None)),
+}
 
 
 class Mirror(Protocol):
@@ -65,11 +78,10 @@ class RunFolder:
 
     def status(self) -> Status:
         """Returns how far the run is. "done" needs a whole result of this config; "running" needs a live process."""
-        record, problem = _read_record(self.path / "status.json", "state")
+        record, problem = _read_status(self.path)
         if record is None:
             return Status("interrupted", message=problem) if problem else Status("new")
-        given = {name: record[name] for name in ("step", "message", "seconds", "device") if name in record}
-        status = Status(record["state"], **given)
+        status = Status(**{field.name: record[field.name] for field in fields(Status) if field.name in record})
         if status.state == "done" and self.result() is None:
             problem = _read_record(self.path / "result.json", "key")[1] or "result.json is missing or of another run"
             return replace(status, state="interrupted", message=problem)
@@ -79,7 +91,7 @@ class RunFolder:
 
     def result(self) -> dict[str, Any] | None:
         """Returns what the run gave to `finish`, or None unless it is done, whole, and of this config."""
-        status = _read_record(self.path / "status.json", "state")[0]
+        status = _read_status(self.path)[0]
         record = _read_record(self.path / "result.json", "key")[0]
         if status is None or record is None or status["state"] != "done" or record["key"] != self.run.key:
             return None
@@ -112,7 +124,7 @@ class RunFolder:
         """Begins or continues the run: writes config and environment, and marks it as running."""
         remove_temporary_files(self.path)
         config = self.path / "config.yaml"
-        if config.exists() and Run(self.run.experiment, load_plain_yaml(config)).key != self.run.key:
+        if config.exists() and Run(self.run.experiment, _read_config(config)).key != self.run.key:
             raise RuntimeError(f"{config} is not the config that its folder is named after; delete the folder")
         atomic_write(config, yaml.safe_dump(_as_lists(self.config), sort_keys=False).encode())
         atomic_write(self.path / "environment.json", to_json(environment, indent=2).encode())
@@ -204,6 +216,18 @@ class RunFolder:
             self._record("interrupted")
         self._close(Status("interrupted"), exit_code=EXIT_INTERRUPTED)
 
+    def note_kill(self) -> bool:
+        """Notes that the run's process was killed from outside; False where that happened at the same step before.
+
+        Killed once, a run continues like any that was cut off; twice without a step forward, it needs more than it can have.
+        """
+        status = self.status()
+        step = -1 if status.step is None else status.step
+        if status.killed_at == step:
+            return False
+        self._record("interrupted", message="was killed", killed_at=step)
+        return True
+
     # --- inside ---
 
     def _close(self, ended: Status, exit_code: int) -> None:
@@ -213,8 +237,8 @@ class RunFolder:
         if self.mirror is not None:
             self.mirror.finish(exit_code)
 
-    def _record(self, state: str, step: int | None = None, message: str = "") -> None:
-        earlier = _read_record(self.path / "status.json", "state")[0] or {}
+    def _record(self, state: str, step: int | None = None, message: str = "", killed_at: int | None = None) -> None:
+        earlier = _read_status(self.path)[0] or {}
         seconds = earlier.get("seconds", 0.0)
         if self._started is not None:
             seconds = self._earlier_seconds + time.monotonic() - self._started
@@ -225,6 +249,7 @@ class RunFolder:
             "label": self.run.label,
             "seconds": round(seconds, 3),
             "device": self._device or earlier.get("device", ""),
+            "killed_at": earlier.get("killed_at") if killed_at is None else killed_at,
         }
         atomic_write(self.path / "status.json", to_json(record, indent=2).encode())
 
@@ -235,27 +260,48 @@ def _read_record(path: Path, key: str) -> tuple[dict[str, Any] | None, str]:
         record = from_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None, ""
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, f"{path.name} is torn"
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        return None, f"{path.name} cannot be read ({error.strerror})"
     return (record, "") if isinstance(record, dict) and key in record else (None, f"{path.name} is torn")
 
 
-def collect(out: str | Path, experiment: str) -> list[RunFolder]:
-    """Returns the folders of all runs of `experiment` below `out`, by key.
+def _read_status(folder: Path) -> tuple[dict[str, Any] | None, str]:
+    """As `_read_record` of status.json, whose values are checked too: it may come from another program."""
+    record, problem = _read_record(folder / "status.json", "state")
+    if record is None:
+        return None, problem
+    for name, kinds in _STATUS_KINDS.items():
+        if name in record and (type(record[name]) not in kinds or (name == "state" and record[name] not in _STATES)):
+            return None, f"status.json is not of this suite ({name} is {str(record[name])[:40]!r})"
+    return record, ""
 
-    Raises:
-        UserError: a config was changed or damaged.
-    """
+
+def collect(out: str | Path, experiment: str) -> list[RunFolder]:
+    """Returns the folders of all runs of `experiment` below `out`, by key; one whose config was changed is said and left out."""
     folders = []
     for config in sorted((Path(out) / experiment).glob("*/config.yaml")):
-        record, _ = _read_record(config.parent / "status.json", "state")
-        run = Run(experiment, load_plain_yaml(config), label=(record or {}).get("label", ""))
-        if run.key != config.parent.name:
-            raise UserError(f"{config} is not the config that its folder is named after; delete the folder")
-        folders.append(RunFolder(out, run))
+        try:
+            run = Run(experiment, _read_config(config), label=(_read_status(config.parent)[0] or {}).get("label", ""))
+            if run.key != config.parent.name:
+                raise UserError(f"{config} is not the config that its folder is named after; delete the folder")
+        except UserError as error:
+            print(f"left out: {error}", file=sys.stderr)
+        else:
+            folders.append(RunFolder(out, run))
     return folders
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """The config that `start` wrote. Plain YAML, so libyaml reads it: a thousand take a fraction of a second."""
+    try:
+        config = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read ({str(error).splitlines()[0]}); delete the folder") from None
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: is not the config of a run; delete the folder")
+    return config
 
 
 def _as_lists(value: Any) -> Any:

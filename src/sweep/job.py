@@ -68,9 +68,10 @@ class JobEnded:
 
 @dataclass(frozen=True)
 class JobLost:
-    """The worker died; the runs without an outcome have none."""
+    """The worker died; the runs without an outcome have none. `killed` from outside, rather than by a fault of its own?"""
 
     reason: str
+    killed: bool = False
 
 
 Message = Progress | Outcome | Note | JobEnded | JobLost
@@ -116,8 +117,8 @@ def _claim(
         bind(control.device)
         folder.start(settings.environment | device_environment(control.device))
         folder.mirror = _open_mirror(folder, settings.wandb, send)
-    except LockedError:
-        return Outcome(key, "locked")
+    except LockedError as held:
+        return Outcome(key, "locked", str(held))  # by whom
     except Exception as error:
         return Outcome(key, "failed", folder.fail(out_of_memory(error, control) or error))
     return None

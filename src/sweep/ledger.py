@@ -22,7 +22,7 @@ class SweepOutcome:
     skipped: list[Run] = field(default_factory=list)  # were done before
     failed: list[tuple[Run, str]] = field(default_factory=list)
     left: list[Run] = field(default_factory=list)  # interrupted or never begun
-    locked: list[Run] = field(default_factory=list)  # another live sweep works on them
+    locked: list[tuple[Run, str]] = field(default_factory=list)  # another live process works on them: which
 
     @property
     def interrupted(self) -> bool:
@@ -36,12 +36,13 @@ class SweepOutcome:
         return EXIT_FAILED if self.failed else 0
 
     def report(self, out: str | Path) -> str:
-        """One line of counts and one line for each failed run with its traceback file."""
+        """One line of counts, and one for each run that another process has or that failed, with its traceback file."""
         counts = [f"{len(self.done) + len(self.skipped)} runs done ({len(self.skipped)} of them before)"]
         counts += [f"{len(self.failed)} failed"] if self.failed else []
         counts += [f"{len(self.left)} left: the same command continues them"] if self.left else []
         counts += [f"{len(self.locked)} in the hands of another sweep"] if self.locked else []
         lines = [", ".join(counts)]
+        lines += [f"  {run.name}: {holder}" for run, holder in self.locked]
         lines += [f"  {describe_failure(out, run, message)}" for run, message in self.failed]
         return "\n".join(lines)
 
@@ -91,10 +92,10 @@ class Ledger:
                     self._book(job, message, stop_level)
                 self._progress.tick()
                 watch()
+            self._recheck_locked()
         finally:
+            self.outcome.left += self._open.values()
             self._progress.close()
-        self.outcome.left += self._open.values()
-        self._recheck_locked()
 
     def _book(self, job: Job, message: Message, stop_level: Callable[[], int]) -> None:
         left = self._steps_left.setdefault(job.index, sum(self._steps(run) for run in job.runs))
@@ -106,43 +107,57 @@ class Ledger:
                 self._progress.write(text)
             case Outcome(key, state, text):
                 self._settle(key, state, text)
-            case JobLost(reason):
+            case JobLost():
                 for run in job.runs:
                     if run.key in self._open and stop_level() < 2:
-                        self._settle(run.key, *self._book_loss(run, reason))
+                        self._settle(run.key, *self._book_loss(run, message))
                 self._progress.forget(left)
             case JobEnded():
                 self._progress.forget(left)
 
     def _settle(self, key: str, state: str, text: str) -> None:
         run = self._open.pop(key)
-        if state == "failed":
-            self.outcome.failed.append((run, text))
-            self._progress.write(describe_failure(self._out, run, text))
-        else:
-            lists = {"done": "done", "skipped": "done", "interrupted": "left", "locked": "locked"}
-            getattr(self.outcome, lists[state]).append(run)
-        if state == "locked" and len(self.outcome.locked) == 1:
-            self._progress.write(f"{run.name} is being done by another sweep and is left to it, as are others like it")
+        match state:
+            case "failed":
+                self.outcome.failed.append((run, text))
+                self._progress.write(describe_failure(self._out, run, text))
+            case "locked":
+                self.outcome.locked.append((run, text))
+                if len(self.outcome.locked) == 1:
+                    line = (
+                        f"{run.name} is being done by another sweep ({text}) and is left to it, as are others like it"
+                    )
+                    self._progress.write(line)
+            case "interrupted":
+                self.outcome.left.append(run)
+                if text:
+                    self._progress.write(f"{run.name}: {text}")
+            case _:
+                self.outcome.done.append(run)
         self._progress.count(done=state in ("done", "skipped"), failed=state == "failed")
 
-    def _book_loss(self, run: Run, reason: str) -> tuple[str, str]:
-        """The worker died: the run may have been finished, or taken over by another sweep; else it failed."""
+    def _book_loss(self, run: Run, loss: JobLost) -> tuple[str, str]:
+        """The worker died: the run may have been finished, or taken over by another sweep; a killed one continues; else it failed."""
         folder = RunFolder(self._out, run)
         try:
             with folder.locked():
                 if folder.status().state == "done":
                     return "done", ""
-                return "failed", folder.fail(WorkerLost(reason))
-        except LockedError:
-            return "locked", ""
+                if loss.killed and folder.note_kill():
+                    return "interrupted", f"{loss.reason}; the same command continues it"
+                return "failed", folder.fail(WorkerLost(loss.reason))
+        except LockedError as held:
+            return "locked", str(held)
         except OSError as error:
-            return "failed", f"{reason}; and {error}"
+            return "failed", f"{loss.reason}; and {error}"
 
     def _recheck_locked(self) -> None:
         """Runs that another sweep has finished meanwhile are done."""
         still = []
-        for run in self.outcome.locked:
-            done = RunFolder(self._out, run).status().state == "done"
-            (self.outcome.done if done else still).append(run)
+        for run, who in self.outcome.locked:
+            if RunFolder(self._out, run).status().state == "done":
+                self.outcome.done.append(run)
+                self._progress.count(done=1)
+            else:
+                still.append((run, who))
         self.outcome.locked = still

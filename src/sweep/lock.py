@@ -4,6 +4,8 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,8 +35,21 @@ def hold_lock(folder: Path) -> Iterator[None]:
                 break
             time.sleep(_PAUSE)
         else:
-            raise LockedError(f"{folder} is in use by another sweep")
+            raise LockedError(holder(folder))
+        with contextlib.suppress(OSError):  # a full disk keeps the name out, not the lock
+            file.truncate(0)
+            file.write(f"process {os.getpid()}, since {time.strftime('%F %H:%M')}".encode())
+            file.flush()
         yield
+
+
+def holder(folder: Path) -> str:
+    """Returns who holds, or last held, the lock of `folder`: "process 1234, since 2026-01-31 12:00"."""
+    with contextlib.suppress(OSError):
+        written = (folder / ".lock").read_text(errors="replace")[:80]
+        if re.fullmatch(r"process \d+, since [\d :-]+", written):
+            return written
+    return "another process"
 
 
 def check_writable(folder: Path) -> None:
@@ -43,13 +58,12 @@ def check_writable(folder: Path) -> None:
     Raises:
         UserError: it cannot be made or written to, or its file system has no locks.
     """
-    probe = folder / f".probe-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with open(probe, "wb") as file:
+        with tempfile.TemporaryFile(dir=folder) as file:  # without a name: nothing of it can stay behind
             file.write(b"1")
+            file.flush()
             _try_lock(file.fileno(), fcntl.LOCK_EX, folder)
-        probe.unlink()
     except OSError as error:
         reason = "it is a file" if error.errno in (errno.EEXIST, errno.ENOTDIR) else error.strerror
         raise UserError(f"--out {folder}: cannot write there ({reason}); choose another folder") from None

@@ -15,6 +15,7 @@ from .job import Job, JobEnded, JobLost, Message, Settings
 
 _TICK_SECONDS = 0.2
 _MAX_FAILED_STARTS = 3
+_KILLING = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 _ROOT = import_root()
 
@@ -146,7 +147,7 @@ class _Slot:
         self.connection.close()
         self._process = self.connection = None
         if job is not None:
-            yield job, JobLost(reason)
+            yield job, JobLost(reason, killed=-exit_code in _KILLING)
         elif not self._ready and not self._signalled:
             self._failed_starts += 1
             if self._failed_starts == _MAX_FAILED_STARTS:

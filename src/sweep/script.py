@@ -1,11 +1,15 @@
 """What every sweep script does with its runs: list them, or do them as the common options say, then report."""
 
 import argparse
+import sys
+import traceback
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Protocol
 
+from ..errors import EXIT_FAILED, UserError
 from .devices import count_workers, describe_slots, is_gpu, make_slots, pick_devices
+from .ledger import SweepOutcome
 from .run import Run
 from .survey import Survey, survey
 from .sweep import run_sweep
@@ -72,9 +76,24 @@ def run_script(
         wandb_project=args.project_name,
         watch=page.refresh,
     )
-    print(outcome.report(args.out))
-    if outcome.done or outcome.skipped:
-        print(report(Path(args.out) / runs[0].experiment))
-    if page.write():
-        print(f"All runs: {page.path}")
+    return say_outcome(outcome, args.out, lambda: report(Path(args.out) / runs[0].experiment), page)
+
+
+def say_outcome(outcome: SweepOutcome, out: str | Path, report: Callable[[], str], page: Page) -> int:
+    """Prints how the runs of a sweep ended, their report and the page about all runs.
+
+    Returns the exit code, which is that of the runs whatever their report meets.
+    """
+    print(outcome.report(out))
+    try:
+        if outcome.done or outcome.skipped:
+            print(report())
+        if page.write():
+            print(f"All runs: {page.path}")
+    except (UserError, OSError) as error:
+        print(f"no report: {error}", file=sys.stderr)
+        return outcome.exit_code or EXIT_FAILED
+    except Exception:  # a defect of the report; the runs have ended as they have
+        traceback.print_exc()
+        return outcome.exit_code or EXIT_FAILED
     return outcome.exit_code

@@ -11,10 +11,13 @@ have powers of x_j = a_j^2 in [0, 1) only, and two properties of such sums give 
 """
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
+
+from .chebyshev import integers
 
 
 class Corollary(NamedTuple):
@@ -33,15 +36,15 @@ def theorem2(phi: np.ndarray, eps: float) -> float:
 
         max over d, m and sigma in {odd, even} of  2^(d + 2 min(d, m)) (2^(-d) |(phi|_sigma)^(d)_m| - eps)
 
-    Here m counts from 0, over all d >= 1 whose difference lies within the first t entries. (P2 counts entries from 1;
-    the factor 2^(2 min(d, m)) comes from Lemma 6, where the index counts from 0, and with m from 1 the state a = 0
-    would be a counter-example.)
+    Here m counts from 0, over all d >= 1 whose difference lies within the first t entries. P2 prints m >= 1 for entries
+    counted from 1, but the factor 2^(2 min(d, m)) comes from Lemma 6, where the index counts from 0: as printed the
+    state a = 0 is a counter-example, which answers phi = (1, 0, 0, ...) with weight 1 where 4 are demanded.
 
     High differences cancel, so they are taken exactly, in integers: float64 entries are multiples of a power of two.
     The bound is therefore exact for the phi given; where phi is itself rounded, eps has to include that rounding.
     Returns inf beyond float64.
     """
-    values, unit = _integers(phi)
+    values, unit = integers(phi)
     best = Fraction(0)
     for sigma in (0, 1):
         difference = values[sigma::2]
@@ -54,16 +57,6 @@ def theorem2(phi: np.ndarray, eps: float) -> float:
         return float(best / unit)
     except OverflowError:
         return math.inf
-
-
-def _integers(phi: np.ndarray) -> tuple[np.ndarray, int]:
-    """Returns (phi * unit as Python integers (t,), unit), unit a power of two. ValueError unless phi is finite, 1-d."""
-    phi = np.asarray(phi, dtype=np.float64)
-    if phi.ndim != 1 or not np.isfinite(phi).all():
-        raise ValueError(f"expected a finite vector, got shape {phi.shape}")
-    ratios = [x.as_integer_ratio() for x in phi.tolist()]
-    unit = max((denominator for _, denominator in ratios), default=1)
-    return np.array([numerator * (unit // denominator) for numerator, denominator in ratios], dtype=object), unit
 
 
 def corollary1(t: int) -> Corollary:
@@ -84,15 +77,35 @@ def corollary3(t: int) -> Corollary:
     return Corollary(0.5, 2 ** (3 * t / 4 - 4))
 
 
-def theorem1(t: int, eps: float) -> float:
-    """P2, Theorem 1: n_R >= floor(t / 9) - 1 - 4 eps, for phi the response of one complex state.
+# target -> (its corollary's name, least t, the statement about the target before normalisation)
+COROLLARIES: dict[str, tuple[str, int, Callable[[int], Corollary]]] = {
+    "delay": ("Corollary 1", 9, corollary1),
+    "random": ("Corollary 2", 8, corollary2),
+    "oscillation": ("Corollary 3", 1, corollary3),
+}
 
-    P2's conditions: |sin arg A| >= 0.2, |A| >= 0.5^(1/t) and |B C| >= 1. The constants are given as we know them and
-    are not rigorous at the smallest angle for t in the thousands: there phi changes sign only about t / 15.6 times
-    along its odd entries, and a real SSM with fewer states than stated exists (in the limit of equal A; found
-    numerically from t = 3,600 on). `least_states` counts the sign changes of a given phi and holds without
-    conditions.
+
+def theorem1(t: int, eps: float) -> float:
+    """P2, Theorem 1 with the constant that its proof gives: n_R >= floor(t / 18) - 1 - 4 eps, for phi the response of
+    one complex state with |sin arg A| >= 0.2, |A| >= 0.5^(1/t) and |B C| >= 1.
+
+    P2 prints t / 9, but a real SSM's sign changes are counted along its odd (or even) entries, of which there are t / 2;
+    src/theory/few_states.py has a real SSM with fewer states than printed.
+
+    Proof. All entries are at least |cos| / 2 in size. If L of the odd entries alternate in sign and have |cos| >= 1/2,
+    a response with at most n_R - 1 sign changes agrees in sign with at most n_R of them, and each of the others costs
+    1/4: n_R >= L - 4 eps. The phase advances by beta = 2 arg A per odd entry, beta in [0.402, pi] by symmetry.
+    beta <= 2 pi / 3: no step jumps over an arc |cos| >= 1/2, one of which begins every half turn, so L is at least
+    floor((t/2 - 1) beta / pi - 2/3) >= floor(t / 18 - 1).
+    beta = pi - gamma > 2 pi / 3: at every i the odd or the next even entry has |cos| >= 1/2 (their envelopes cos(u) and
+    sin(u - gamma / 2) are not both small), so one of the two sequences has t / 4 such entries; they come in runs of two
+    or more (but the first and last) that alternate, so L >= t / 8 - 1.
     """
+    return max(t // 18 - 1 - 4 * eps, 0.0)
+
+
+def theorem1_as_printed(t: int, eps: float) -> float:
+    """P2, Theorem 1 as printed: floor(t / 9) - 1 - 4 eps. Wrong for long t, see `theorem1`."""
     return max(t // 9 - 1 - 4 * eps, 0.0)
 
 
@@ -141,10 +154,10 @@ def proposition4(steps: int, t: int, loss0: float, c1: float, c2: float) -> floa
 
         steps * (4 c1 c2 t loss0)^(1/2)
 
-    Stable is read here as: step size eta <= c1, eta max(||B||_inf, ||C||_inf)^2 <= c2, and a loss ||K - phi||_2^2
-    that never exceeds loss0. (The largest curvature is at least 2 max(||B||_inf, ||C||_inf)^2, so eta <= 2 c2 /
-    curvature implies the second.) Then one step moves B_j by 2 eta |C_j sum_k e_k a_j^k| <= 2 (c1 c2)^(1/2) (t
-    loss0)^(1/2), and C_j likewise.
+    c2 bounds the growth of the loss ||K - phi||_2^2, which never exceeds c2 loss0; c1 bounds the steps, (eta
+    max(||B||_inf, ||C||_inf))^2 <= c1. Then one step moves B_j by 2 eta |C_j sum_k e_k a_j^k|, at most
+    2 c1^(1/2) (t c2 loss0)^(1/2), and C_j likewise. (We know P2's formula, not its wording of c1: this is the condition
+    under which the formula follows.)
     """
     return steps * math.sqrt(4 * c1 * c2 * t * loss0)
 
@@ -153,17 +166,18 @@ def proposition5(eps: float, q: float, max_CB: float) -> float:
     """P2, Proposition 5: an upper bound on the probability that a quantised real SSM is still within L1 distance eps
     of phi.
 
-        min(1, 2 eps / (q max_CB))
+        min(1, 2 eps / (q max_CB) * artanh(q / 2) / (q / 2))
 
-    Quantisation is read here as: each entry of C o B is drawn uniformly from an interval of width q |(C o B)_j|
-    around it. The first entry of the response, sum_j (C o B)_j, then has a density of at most 1 / (q max_CB), and
-    must fall into an interval of length 2 eps.
+    Quantisation is P2's Definition 2, which treats A, B and C separately: each of their entries x is drawn uniformly
+    from an interval of width q |x| around it. The first entry of the response, sum_j C_j B_j, must fall into an interval
+    of length 2 eps; given all but B_j of the largest product, it is uniform with density 1 / (q |B_j C'_j|), and the
+    mean of 1 / |C'_j| over the drawn C'_j is the artanh term over |C_j|: 1 + q^2 / 12 + ..., which P2's form leaves out.
     """
     _require(
-        eps >= 0 and q > 0 and max_CB > 0,
-        f"Proposition 5 needs eps >= 0, q > 0 and max_CB > 0, got {eps}, {q}, {max_CB}",
+        eps >= 0 and 0 < q < 2 and max_CB > 0,
+        f"Proposition 5 needs eps >= 0, 0 < q < 2 and max_CB > 0, got {eps}, {q}, {max_CB}",
     )
-    return min(1.0, 2 * eps / (q * max_CB))
+    return min(1.0, 2 * eps / (q * max_CB) * math.atanh(q / 2) / (q / 2))
 
 
 def _require(condition: bool, message: str) -> None:

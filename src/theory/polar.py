@@ -18,12 +18,16 @@ _PARAMETERS, _SIGNS = 0x9A2A, 0x51C2  # separate random streams of one seed
 
 @dataclass(frozen=True)
 class Magnitudes:
-    """How large the parameters are: what P2's lower bounds speak of."""
+    """How large the parameters are: what P2's lower bounds and the exact frontier (src/theory/frontier.py) speak of.
+
+    `w_l1` is ||w||_1 of the response written as Re sum_j w_j A_j^k: a complex state stands for a conjugate pair here and counts twice.
+    """
 
     max_B: float
     max_C: float
     max_CB: float
     n_max_CB: float
+    w_l1: float
 
 
 def initial(
@@ -68,5 +72,8 @@ def impulse_response(theta: np.ndarray, signs: np.ndarray, L: int) -> np.ndarray
 def magnitudes(theta: np.ndarray, signs: np.ndarray) -> Magnitudes:
     """Returns the parameter magnitudes of theta."""
     _, B, C = diagonal_system(theta, signs)
-    largest = float(np.abs(C * B).max())
-    return Magnitudes(float(np.abs(B).max()), float(np.abs(C).max()), largest, B.size * largest)
+    w = np.abs(C * B)
+    largest, total = float(w.max()), float(w.sum())
+    return Magnitudes(
+        float(np.abs(B).max()), float(np.abs(C).max()), largest, B.size * largest, total if signs.size else 2 * total
+    )

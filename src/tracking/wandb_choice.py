@@ -71,12 +71,20 @@ def has_key() -> bool:
     """Tells whether a W&B key is in the environment or in the user's netrc file; never reads more than that."""
     if os.environ.get("WANDB_API_KEY"):
         return True
-    named = os.environ.get("NETRC")
-    paths = [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]
-    for path in paths:
+    for path in _netrc_files():
         with contextlib.suppress(OSError, netrc.NetrcParseError):
             return netrc.netrc(path).authenticators(urlsplit(_host()).netloc) is not None
     return False
+
+
+def _netrc_files() -> list[Path]:
+    named = os.environ.get("NETRC")
+    if named:
+        return [Path(named)]
+    try:
+        return [Path.home() / ".netrc", Path.home() / "_netrc"]
+    except RuntimeError:  # neither HOME nor an entry in passwd
+        return []
 
 
 def host_answers() -> bool:

@@ -69,6 +69,9 @@ def test_a_run_leaves_result_log_curves_and_a_report(tmp_path, capsys):
     assert (
         result["data"] == "digits: random split, seed 42; subset: 320 of 1,259 train, 179 of 179 val, 359 of 359 test"
     )
+    right = folder.load_arrays()  # which test examples: what pairs this run with another one
+    for label in ("last", "best-val"):
+        assert right[f"test_right@{label}"].mean() == pytest.approx(result[f"test@{label}/accuracy"])
     assert (folder.path / "curves.png").stat().st_size > 5000
     text = report.report(tmp_path)
     assert "1 of 1 runs done" in text

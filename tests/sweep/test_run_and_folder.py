@@ -67,12 +67,12 @@ def test_start_writes_config_and_environment_and_reading_touches_nothing(tmp_pat
         _ = reader.log
 
 
-def test_a_changed_config_never_reuses_a_folder(tmp_path, folder):
+def test_a_changed_config_never_reuses_a_folder(tmp_path, folder, capsys):
     (folder.path / "config.yaml").write_text("N: 65\n")
     with pytest.raises(RuntimeError, match=r"config\.yaml is not the config that its folder is named after"):
         folder.start({})
-    with pytest.raises(UserError, match=r"config\.yaml is not the config that its folder is named after"):
-        collect(tmp_path, "theory_real")
+    assert collect(tmp_path, "theory_real") == []
+    assert "config.yaml is not the config that its folder is named after" in capsys.readouterr().err
 
 
 def test_state_log_arrays_and_result_come_back(folder):
@@ -221,7 +221,7 @@ def test_the_lock_excludes_and_ends(tmp_path):
     assert not is_locked(folder.path)
     with folder.locked():
         assert is_locked(folder.path)
-        with pytest.raises(LockedError, match="in use by another sweep"), other.locked():
+        with pytest.raises(LockedError, match=r"process \d+, since"), other.locked():
             pass
     assert not is_locked(folder.path)
     with other.locked():

@@ -46,7 +46,6 @@ ACCIDENTS = {  # by seed
     1: ("fail", "ValueError: the toy broke"),
     2: ("nan", "FloatingPointError: loss is nan"),
     3: ("memory", "OutOfMemory: ran out of memory; lower the batch size"),
-    4: ("kill", "WorkerLost: worker killed by SIGKILL, out of memory?"),
     5: ("full_disk", "OSError: [Errno 27] File too large"),  # the last one, because its worker can write no more
 }
 
@@ -57,7 +56,7 @@ def test_failures_are_recorded_the_others_go_on_and_a_retry_equals_an_unbroken_r
         (tmp_path / f"{kind}-{seed}-12").touch()
     outcome = toy_sweep(tmp_path, runs)
     said = capfd.readouterr().err
-    assert (outcome.done, outcome.exit_code) == (runs[:1], 1)
+    assert (outcome.done, outcome.exit_code) == ([runs[0], runs[4]], 1)
     messages = dict(outcome.failed)
     for seed, (kind, message) in ACCIDENTS.items():
         run, folder = runs[seed], RunFolder(tmp_path, runs[seed])
@@ -70,13 +69,29 @@ def test_failures_are_recorded_the_others_go_on_and_a_retry_equals_an_unbroken_r
             assert (folder.status().state, folder.status().step) == ("failed", 10)
 
     again = toy_sweep(tmp_path, runs[:5], work="no.such.module:work")  # failed runs are reported, not done
-    assert (again.done, again.skipped, again.failed) == ([], runs[:1], outcome.failed[:4])
+    assert (again.done, again.skipped, again.failed) == ([], [runs[0], runs[4]], outcome.failed[:3])
     assert again.exit_code == 1
 
     retried = toy_sweep(tmp_path, runs, retry_failed=True)
-    assert (retried.done, retried.skipped, retried.exit_code) == (runs[1:], runs[:1], 0)
+    assert (set(retried.done), retried.exit_code) == ({run for run, _ in outcome.failed}, 0)
     assert results(tmp_path) == unbroken
     assert not list(tmp_path.glob("*/*/traceback.txt"))
+
+
+def test_a_run_whose_worker_was_killed_continues_but_not_for_ever(tmp_path, capfd):
+    """A scheduler kills workers before their parent; the kernel kills what needs too much memory, each time at the same step."""
+    (run,) = toy_runs(1)
+    kill = tmp_path / "kill-0-12"
+    kill.touch()
+    outcome = toy_sweep(tmp_path, [run])
+    assert (outcome.left, outcome.exit_code) == ([run], 75)
+    assert "worker killed by SIGKILL, out of memory?; the same command continues it" in capfd.readouterr().err
+    kill.touch()
+    message = "WorkerLost: worker killed by SIGKILL, out of memory?"
+    assert toy_sweep(tmp_path, [run]).failed == [(run, message)]
+    assert message in (RunFolder(tmp_path, run).path / "traceback.txt").read_text()
+    assert toy_sweep(tmp_path, [run]).exit_code == 1
+    assert toy_sweep(tmp_path, [run], retry_failed=True).done == [run]
 
 
 def test_a_group_is_one_call_and_workers_take_turns_on_the_devices(tmp_path):

@@ -104,10 +104,13 @@ def test_two_sweeps_in_one_folder_share_the_runs(tmp_path, capfd, unbroken):
     with sweep_process(tmp_path) as first:
         wait_for_gate(tmp_path, 0, 12)
         second = toy_sweep(tmp_path)
-        assert (second.done, second.locked, second.failed) == (toy_runs()[1:], toy_runs()[:1], [])
+        assert (second.done, second.failed) == (toy_runs()[1:], [])
+        assert [run for run, _ in second.locked] == toy_runs()[:1]
         assert second.exit_code == 75
         assert "seed 0" in capfd.readouterr().err.split(" is being done by another sweep")[0]
+        who = f"process {children(first.pid)[0]}, since "
         assert "1 in the hands of another sweep" in second.report(tmp_path)
+        assert who in second.report(tmp_path)
         (tmp_path / "gate-0-12").unlink()
         said, _ = first.communicate(timeout=PATIENCE)
     assert first.returncode == 0

@@ -6,7 +6,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from src.theory import bounds
+from src.theory import bounds, few_states
+from src.theory.solutions import proposition1
 from src.theory.targets import raw_target
 
 CONDITIONS = {"delay": range(9, 66), "oscillation": range(3, 66)}
@@ -68,8 +69,18 @@ def test_theorem2_is_tight():
 
 
 def test_index_m_counts_from_zero():
-    """The state a = 0 answers (1, 0, 0, ...) with weight 1; Theorem 2 with m counted from 1 would demand 4."""
-    assert bounds.theorem2(np.eye(8)[0], 0.0) == 1.0
+    """The state a = 0 answers (1, 0, 0, ...) with weight 1. Theorem 2 as printed, m >= 1 for entries counted from 1, demands 4."""
+    phi = [1, *[0] * 7]
+    assert response([1], [0], 8) == phi
+    odd = [0, *phi[0::2]]  # counted from 1
+    as_printed = [
+        Fraction(2) ** (d + 2 * min(d, m))
+        * Fraction(abs(sum((-1) ** i * math.comb(d, i) * odd[m + i] for i in range(d + 1))), 2**d)
+        for d in range(1, 4)
+        for m in range(1, 5 - d)
+    ]
+    assert max(as_printed) == 4
+    assert bounds.theorem2(np.array(phi, dtype=float), 0.0) == 1.0
 
 
 @pytest.mark.parametrize("task", ["delay", "oscillation"])
@@ -163,16 +174,53 @@ def test_least_states_against_enumeration(phi):
 
 
 @pytest.mark.parametrize("t", [45, 100, 333, 900])
-def test_theorem1_agrees_with_lemma4_away_from_the_smallest_angle(t):
-    """From an angle of pi / 9 on, the sign changes of the odd (or even) entries alone prove Theorem 1's bound."""
-    for angle in (0.36, 0.8, math.pi / 2, 2.5):
-        phi = 0.5 ** (np.arange(t) / t) * np.cos(angle * np.arange(t))
-        for eps in (0.0, 0.5, 2.0):
-            assert bounds.least_states(phi, eps) >= math.floor(bounds.theorem1(t, eps))
+def test_theorem1_follows_from_lemma4(t):
+    """The sign changes of odd or even entries alone prove the corrected bound, from the smallest angle to pi / 2 and at every phase."""
+    for angle in (few_states.SMALLEST_ANGLE, 0.36, 0.8, 1.04, 1.06, 1.4, math.pi / 2 - 1e-3, math.pi / 2, 2.5):
+        for phase in np.linspace(0, math.pi, 7):
+            phi = 0.5 ** (np.arange(t) / t) * np.cos(angle * np.arange(t) + phase)
+            for eps in (0.0, 0.5, 2.0):
+                assert bounds.least_states(phi, eps) >= math.floor(bounds.theorem1(t, eps))
+
+
+def test_theorem1_as_printed_has_a_counter_example():
+    """298 real states come within 0.0312 of one complex state over 2,700 entries; P2 prints that they cannot."""
+    t, n = 2700, 298
+    K, phi = few_states.few_states(t, n)
+    eps = float(np.abs(K - phi).sum())
+    assert eps == pytest.approx(0.031, abs=5e-4)
+    assert bounds.theorem1_as_printed(t, eps) > n > bounds.least_states(phi, eps) >= bounds.theorem1(t, eps)
+
+
+def test_the_counter_example_is_what_it_says():
+    """phi is one complex state as Theorem 1 wants it; K, at a size where weights can be computed, is an SSM with poles rho e^(-j delta)."""
+    _, phi = few_states.few_states(2700, 298)
+    A = 0.5 ** (1 / 2700) * np.exp(1j * few_states.SMALLEST_ANGLE)
+    assert min(np.abs(np.exp(1j * psi) * A ** np.arange(2700)).min() for psi in (0.0, 1.0)) >= 0.5
+    start = [phi[0], (phi[1] - phi[0] * A.real) / -A.imag]  # w with Re(w A^k) = phi_k at k = 0, 1
+    w = complex(*start)
+    np.testing.assert_allclose((w * A ** np.arange(2700)).real, phi, atol=1e-9)
+    assert abs(w) == pytest.approx(1.0, rel=1e-9)
+    t, n = 12, 5
+    K, _ = few_states.few_states(t, n)
+    delta = few_states.SPREAD / (t - 1)
+    poles = np.array([Fraction(0.5 ** (1 / t) * math.exp(-j * delta)) for j in range(n)], dtype=object)
+    weights = proposition1(poles, np.array([Fraction(x) for x in K[:n].tolist()], dtype=object))
+    answer = response(weights, poles, t)
+    assert (
+        max(abs(float(a) - b) for a, b in zip(answer, K, strict=True)) < 1e-4
+    )  # K is rounded, and the weights are 1e30
+
+
+def test_enough_states_tend_to_half_the_angle_times_t():
+    found = [few_states.enough_states(t, 0.03) / t for t in (300, 900, 2700)]
+    assert sorted(found, reverse=True) == found
+    assert few_states.SMALLEST_ANGLE / 2 < found[-1] < 1 / 9
 
 
 def test_theorem1_is_never_negative():
-    assert bounds.theorem1(90, 0.25) == 8.0
+    assert bounds.theorem1(90, 0.25) == 3.0
+    assert bounds.theorem1_as_printed(90, 0.25) == 8.0
     assert bounds.theorem1(8, 0.0) == 0.0
 
 
@@ -201,29 +249,31 @@ def test_proposition4_on_a_real_descent(task):
     phi, V = raw_target(task, t, 0), rng.uniform(-1, 1, n)[None, :] ** np.arange(t)[:, None]
     B, C = rng.normal(size=n) * 0.1, rng.normal(size=n) * 0.1
     loss0, start = np.sum((V @ (B * C) - phi) ** 2), max(np.abs(B).max(), np.abs(C).max())
-    c1 = c2 = 0.0
+    c1, c2 = 0.0, 1.0
     for _ in range(steps):
         error = V @ (B * C) - phi
         J = np.concatenate([V * C, V * B], axis=1)
         eta = 0.5 / np.linalg.norm(J, 2) ** 2
-        c1, c2 = max(c1, eta), max(c2, eta * max(np.abs(B).max(), np.abs(C).max()) ** 2)
-        assert np.sum(error**2) <= loss0 * (1 + 1e-12)
+        c1, c2 = max(c1, (eta * max(np.abs(B).max(), np.abs(C).max())) ** 2), max(c2, np.sum(error**2) / loss0)
         gradient = 2 * J.T @ error
         B, C = B - eta * gradient[:n], C - eta * gradient[n:]
     assert max(np.abs(B).max(), np.abs(C).max()) - start <= bounds.proposition4(steps, t, loss0, c1, c2)
     assert bounds.proposition4(2 * steps, t, loss0, c1, c2) == 2 * bounds.proposition4(steps, t, loss0, c1, c2)
 
 
-def test_proposition5_against_random_quantisation():
+def test_proposition5_against_random_quantisation_of_A_B_and_C():
+    """Definition 2: every entry of A, B and C is drawn from an interval of relative width q of its own."""
     rng = np.random.default_rng(0)
-    w, V = np.array([40.0, -41.0, 2.0]), np.array([0.9, 0.88, -0.5])[None, :] ** np.arange(16)[:, None]
-    q, eps = 0.05, 0.2
-    quantised = w + q * np.abs(w) * rng.uniform(-0.5, 0.5, (20_000, 3))
-    within = np.abs((quantised - w) @ V.T).sum(axis=1) <= eps
-    first_entry = np.abs((quantised - w).sum(axis=1)) <= eps
-    bound = bounds.proposition5(eps, q, 41.0)
-    assert within.mean() <= first_entry.mean() <= bound + 3 * np.sqrt(bound / 20_000)
-    assert first_entry.mean() > bound / 2
+    A, B, C = np.array([0.9, 0.88, -0.5]), np.array([4.0, -8.2, 1.0]), np.array([10.0, 5.0, 2.0])
+    K = np.power.outer(A, np.arange(16)).T @ (B * C)
+    for q, eps in ((0.05, 0.2), (0.5, 2.0)):
+        a, b, c = (x * (1 + q * rng.uniform(-0.5, 0.5, (20_000, 3))) for x in (A, B, C))
+        quantised = sum((b * c)[:, j, None] * a[:, j, None] ** np.arange(16) for j in range(3))
+        within = (np.abs(quantised - K).sum(axis=1) <= eps).mean()
+        first_entry = (np.abs((b * c - B * C).sum(axis=1)) <= eps).mean()
+        bound = bounds.proposition5(eps, q, 41.0)
+        assert within <= first_entry <= bound + 3 * np.sqrt(bound / 20_000)
+        assert first_entry > bound / 3
     assert bounds.proposition5(1e9, q, 41.0) == 1.0
 
 

@@ -20,6 +20,7 @@ from ...report.train import draw_curves
 from ...sweep import Control, RunFolder
 from .config import TrainConfig, parse
 from .data import PlacedSplits, load_splits, place
+from .kept import Kept
 from .model import DataShape, build_model, groups_of, objective, start
 
 CHANCE_EPOCHS = 3  # after so many a loss that still sits at ln(classes) is worth a warning
@@ -46,11 +47,12 @@ class Prepared:
         """Returns the batches of a split."""
         return self.data.batches(getattr(self.splits, split), self.config.loader.batch_size, seed, drop_last)
 
-    def evaluation(self, split: str) -> Evaluation:
-        """Returns the evaluation of a split."""
+    def evaluation(self, split: str, kept: Kept | None = None) -> Evaluation:
+        """Returns the evaluation of a split, one that keeps which examples were right where `kept` is given."""
         trainer = self.config.trainer
         limit = trainer.limit_val_batches if split == "val" else trainer.limit_test_batches
-        return Evaluation(self.batches(split), objective, self.device, trainer.precision, limit=limit)
+        around = {} if kept is None else {"around": kept.around}
+        return Evaluation(self.batches(split), kept or objective, self.device, trainer.precision, limit=limit, **around)
 
     @cached_property
     def n_parameters(self) -> int:
@@ -116,7 +118,7 @@ def train(
     seed_all(config.train.seed, distributed.rank())
     state = start(config, prepared.model, groups_of(config, prepared.model))
     ports = Ports(stop=control.stop)
-    watch = Watch(prepared, say, folder)
+    watch, kept = Watch(prepared, say, folder), Kept()
     if folder is not None:
         ports = replace(run_ports(folder, control), progress=progress, say=say, log=watch.log, resume=resume)
     batches = prepared.batches("train", config.train.seed, config.loader.drop_last)
@@ -127,11 +129,13 @@ def train(
         config.trainer.plan(config.train),
         device,
         evaluators={"val": prepared.evaluation("val")},
-        final={"test": prepared.evaluation("test")},
+        final={"test": prepared.evaluation("test", kept)},
         ports=ports,
     )
     if folder is not None:
         draw_curves(folder, config.reference.accuracy)
+        if distributed.world_size() == 1:  # each of several processes has seen its share alone
+            folder.save_arrays(**kept.arrays())
         folder.finish(outcome(prepared, result, watch))
 
 

@@ -3,6 +3,6 @@
 from .build import build
 from .canonical import canonical_json
 from .grid import expand_grid
-from .yaml import load_plain_yaml, load_yaml, parse_assignments
+from .yaml import load_yaml, parse_assignments
 
-__all__ = ["build", "canonical_json", "expand_grid", "load_plain_yaml", "load_yaml", "parse_assignments"]
+__all__ = ["build", "canonical_json", "expand_grid", "load_yaml", "parse_assignments"]

@@ -15,7 +15,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ..errors import UserError
 
-_PLAIN = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ASSIGNMENT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*=(.*)", re.DOTALL)
 
 
@@ -34,19 +33,6 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
     return _parse_mapping(text, str(path))
-
-
-def load_plain_yaml(path: str | Path) -> dict[str, Any]:
-    """Returns the mapping in a file that `yaml.safe_dump` wrote: nothing to resolve, and many times faster than `load_yaml`.
-
-    Raises:
-        UserError: as `load_yaml`.
-    """
-    try:
-        content = yaml.load(Path(path).read_bytes(), Loader=_PLAIN)
-    except (OSError, ValueError, yaml.YAMLError):
-        return load_yaml(path)  # says what is wrong
-    return content if isinstance(content, dict) else load_yaml(path)
 
 
 def parse_assignments(words: Iterable[str]) -> dict[str, Any]:

@@ -124,7 +124,7 @@ class RunFolder:
         """Begins or continues the run: writes config and environment, and marks it as running."""
         remove_temporary_files(self.path)
         config = self.path / "config.yaml"
-        if config.exists() and Run(self.run.experiment, _read_config(config)).key != self.run.key:
+        if config.exists() and Run(self.run.experiment, read_config(config)).key != self.run.key:
             raise RuntimeError(f"{config} is not the config that its folder is named after; delete the folder")
         atomic_write(config, yaml.safe_dump(_as_lists(self.config), sort_keys=False).encode())
         atomic_write(self.path / "environment.json", to_json(environment, indent=2).encode())
@@ -283,7 +283,7 @@ def collect(out: str | Path, experiment: str) -> list[RunFolder]:
     folders = []
     for config in sorted((Path(out) / experiment).glob("*/config.yaml")):
         try:
-            run = Run(experiment, _read_config(config), label=(_read_status(config.parent)[0] or {}).get("label", ""))
+            run = Run(experiment, read_config(config), label=(_read_status(config.parent)[0] or {}).get("label", ""))
             if run.key != config.parent.name:
                 raise UserError(f"{config} is not the config that its folder is named after; delete the folder")
         except UserError as error:
@@ -293,8 +293,8 @@ def collect(out: str | Path, experiment: str) -> list[RunFolder]:
     return folders
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    """The config that `start` wrote. Plain YAML, so libyaml reads it: a thousand take a fraction of a second."""
+def read_config(path: Path) -> dict[str, Any]:
+    """Returns the config that `start` wrote (UserError where it is damaged). Plain YAML, so libyaml reads it: a thousand take a fraction of a second."""
     try:
         config = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...config import load_plain_yaml
 from ...errors import UserError
 from ...sweep import Run, RunFolder
+from ...sweep.folder import read_config
 from ...sweep.lock import is_locked
 from ...tracking import read_jsonl
 from ...tracking.files import from_json
@@ -58,7 +58,7 @@ class Gatherer:
         """One run; empty where its folder is none, or damaged."""
         try:
             if path not in self._configs:
-                self._configs[path] = load_plain_yaml(path / "config.yaml")
+                self._configs[path] = read_config(path / "config.yaml")
             config, experiment = self._configs[path], path.parent.name
             folder = RunFolder(self.out, Run(experiment, config))
             status = folder.status()

@@ -2,6 +2,7 @@
 #   make theory STEPS=100000   main job, small: both theory sweeps, tables and figures in runs/report
 #   make theory                the same at full size (500,000 steps a run)
 #   make test                  lint and tests
+#   make gpu                   on a machine with a CUDA device: tests, comparisons, speed -> docs/results/gpu.md, in a quarter of an hour
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -10,7 +11,7 @@ STEPS ?=
 CPUS ?=
 THEORY = $(BIN)/python train_theory.py --out $(OUT) $(if $(STEPS),--num_epochs $(STEPS)) $(if $(CPUS),--num_cpus $(CPUS))
 
-.PHONY: theory test lint bench clean
+.PHONY: theory test lint bench gpu clean
 .DEFAULT_GOAL = theory
 
 theory: $(VENV)/.installed
@@ -24,6 +25,9 @@ test: $(VENV)/.installed-dev lint
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+gpu: $(VENV)/.installed-dev
+	$(BIN)/python -m src.bench.card
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m src.bench

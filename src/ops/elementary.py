@@ -24,7 +24,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from .jit import jit, jit_in_order
+from .jit import INLINED, inlined, inlined_in_order
 
 LOG2_E = 1.4426950408889634
 LN_2 = 0.6931471805599453
@@ -78,7 +78,7 @@ def _polynomial(
     first, *others = coefficients(function, low, high, degree)
     others = tuple(others)
 
-    @jit
+    @inlined
     def polynomial(x):
         p = real(first)
         for coefficient in others:
@@ -99,7 +99,7 @@ def _functions(
     ln_2_high, ln_2_low = (real(part) for part in _in_parts(_LN_2, 2, 2 * mantissa // 3))
     logarithm = _polynomial(real, _atanh, 0, 1 / 9, degrees[2])
 
-    @jit
+    @inlined
     def exp2(y):
         # at these bounds adding k to the exponent of 1.0 gives exactly 0 and infinity; nan passes both comparisons
         y = real(-exponent) if y < real(-exponent) else y
@@ -109,7 +109,7 @@ def _functions(
         bits = real(real(1) + f * two_to(f)).view(integer)
         return integer(bits + (integer(k) << mantissa)).view(real)
 
-    @jit_in_order
+    @inlined_in_order
     def exp_i(y):
         k = np.rint(y * real(1 / math.pi))
         half = k * real(0.5)
@@ -118,7 +118,7 @@ def _functions(
         g = r * r
         return sign * (real(1) + g * (g * cosine(g) - real(0.5))), sign * (r - r * (g * sine(g)))
 
-    @jit_in_order
+    @inlined_in_order
     def exp_unit(x):
         k = np.rint(x * real(LOG2_E))
         r = (x - k * ln_2_high) - k * ln_2_low
@@ -126,7 +126,7 @@ def _functions(
         y = integer(bits + (integer(k) << mantissa)).view(real)
         return real(0) if x < real((1 - exponent) * LN_2) else y
 
-    @jit_in_order
+    @inlined_in_order
     def log1p_unit(e):
         s = e / (real(2) + e)
         g = s * s
@@ -161,25 +161,25 @@ def log1p_unit(e: float) -> float:
     raise NotImplementedError("compiled code only")
 
 
-@overload(exp2)
+@overload(exp2, jit_options=INLINED)
 def _exp2(y):
     chosen = _BY_TYPE[y][0]
     return lambda y: chosen(y)
 
 
-@overload(exp_i)
+@overload(exp_i, jit_options=INLINED)
 def _exp_i(y):
     chosen = _BY_TYPE[y][1]
     return lambda y: chosen(y)
 
 
-@overload(exp_unit)
+@overload(exp_unit, jit_options=INLINED)
 def _exp_unit(x):
     chosen = _BY_TYPE[x][2]
     return lambda x: chosen(x)
 
 
-@overload(log1p_unit)
+@overload(log1p_unit, jit_options=INLINED)
 def _log1p_unit(e):
     chosen = _BY_TYPE[e][3]
     return lambda e: chosen(e)

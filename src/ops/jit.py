@@ -3,6 +3,10 @@
 Numba keys its cache by the file of the outermost function only, so an edited helper in another file would go unnoticed and old machine
 code would run. The cache folder here is named by a hash of every file that a compiled function can come from: those that import this
 one, and whatever they import, in any folder. A changed line among them means new code.
+
+A function that compiled code calls is `inlined`. Left to itself it would be a weak symbol in the object of each caller, optimised there for
+that caller, and the linker takes the copy that a process happens to meet first: the last bits would depend on whether code was compiled or
+loaded, and on what ran before.
 """
 
 import ast
@@ -20,12 +24,14 @@ from ..resources import PACKAGE
 # Sums may be reordered (that is what vectorises) and products contracted; NaN and infinity keep their meaning, so a diverged run is seen.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 IN_ORDER = FASTMATH - {"reassoc"}
+_OPTIONS = {"fastmath": FASTMATH, "nogil": True, "error_model": "numpy"}
+INLINED = {"forceinline": True}
 _FOLDER = Path(__file__).resolve().parents[1]
 
 
 def sources() -> list[Path]:
     """Returns every file that a compiled function of this package can come from, sorted."""
-    users = [file for file in _FOLDER.rglob("*.py") if b"jit import jit" in file.read_bytes()]
+    users = [file for file in _FOLDER.rglob("*.py") if b"jit import " in file.read_bytes()]
     found, todo = set(), users
     while todo:
         file = todo.pop()
@@ -64,10 +70,15 @@ if "NUMBA_CACHE_DIR" not in os.environ:
 
 
 def jit(function: Callable) -> Callable:
-    """Compiles `function` at its first call for each combination of argument types; later processes load it from the cache."""
-    return numba.njit(cache=True, fastmath=FASTMATH, nogil=True, error_model="numpy")(function)
+    """Compiles a function that Python calls, at its first call for each combination of types; later processes load it from the cache."""
+    return numba.njit(cache=True, **_OPTIONS)(function)
 
 
-def jit_in_order(function: Callable) -> Callable:
-    """As `jit`, for arithmetic that is exact only in the order in which it is written."""
-    return numba.njit(cache=True, fastmath=IN_ORDER, nogil=True, error_model="numpy")(function)
+def inlined(function: Callable) -> Callable:
+    """As `jit`, for a function that compiled functions call: it becomes part of each of them."""
+    return numba.njit(cache=True, **_OPTIONS, **INLINED)(function)
+
+
+def inlined_in_order(function: Callable) -> Callable:
+    """As `inlined`, for arithmetic that is exact only in the order in which it is written."""
+    return numba.njit(cache=True, **(_OPTIONS | {"fastmath": IN_ORDER}), **INLINED)(function)

@@ -22,7 +22,7 @@ import math
 import numpy as np
 
 from ..ops.elementary import exp2, exp_i
-from ..ops.jit import jit
+from ..ops.jit import inlined, jit
 
 TILE = 4  # table products work on TILE x TILE outputs held in registers
 ADAM, ADAMW, RADAM = 0, 1, 2
@@ -30,14 +30,14 @@ LOG2_E = math.log2(math.e)
 BETA1, BETA2, EPS, WEIGHT_DECAY = 0.9, 0.999, 1e-8, 0.01  # the defaults of torch.optim; weight decay acts in AdamW only
 
 
-@jit
+@inlined
 def split(L):
     """Returns (T, S), multiples of TILE with T * S >= L and S ~ sqrt(L): the split t = a S + b."""
     S = TILE * math.ceil(math.sqrt(L) / TILE)
     return TILE * math.ceil(L / (TILE * S)), S
 
 
-@jit
+@inlined
 def _response(P, Q, K):
     """K[a, b] = sum_m P[a, m] Q[b, m]: inner products over the states, TILE x TILE of them at once."""
     T, M = P.shape
@@ -70,7 +70,7 @@ def _response(P, Q, K):
             K[a + 3, b], K[a + 3, b + 1], K[a + 3, b + 2], K[a + 3, b + 3] = k30, k31, k32, k33
 
 
-@jit
+@inlined
 def _adjoints(e, Q, X, Y):
     """X[a, m] = sum_b e[a, b] Q[b, m] and Y[a, m] = sum_b t e[a, b] Q[b, m], t = a S + b; both share the loads of Q."""
     T, S = e.shape
@@ -92,7 +92,7 @@ def _adjoints(e, Q, X, Y):
                 Y[a + 1, m] = keep * Y[a + 1, m] + f10 * q0 + f11 * q1 + f12 * q2 + f13 * q3
 
 
-@jit
+@inlined
 def _powers_real(chain, A, table):
     """table[k] = chain A^k for all rows k (a multiple of TILE); chain is left at the next power."""
     for k in range(0, table.shape[0], 4):
@@ -106,7 +106,7 @@ def _powers_real(chain, A, table):
             chain[n] = c3 * A[n]
 
 
-@jit
+@inlined
 def _powers_complex(xr, xi, Ar, Ai, table, fr, fi):
     """As `_powers_real` for x A^k; a row of the table holds fr Re, then fi Im."""
     N = Ar.size
@@ -118,21 +118,21 @@ def _powers_complex(xr, xi, Ar, Ai, table, fr, fi):
             xr[n], xi[n] = x * Ar[n] - y * Ai[n], x * Ai[n] + y * Ar[n]
 
 
-@jit
+@inlined
 def _horner_real(S, G, x3, x2, x1, x0):
     """Four steps of Horner's rule, S <- S G + x, from the highest power down."""
     for n in range(S.size):
         S[n] = (((S[n] * G[n] + x3[n]) * G[n] + x2[n]) * G[n] + x1[n]) * G[n] + x0[n]
 
 
-@jit
+@inlined
 def _horner_complex(Sr, Si, Gr, Gi, xr, xi):
     for n in range(Sr.size):
         p, q = Sr[n], Si[n]
         Sr[n], Si[n] = p * Gr[n] - q * Gi[n] + xr[n], p * Gi[n] + q * Gr[n] + xi[n]
 
 
-@jit
+@inlined
 def _real_tables(theta, signs, rate, A, chain, w, P, Q, G):
     """Q[b] = A^b, G = A^S and P[a] = w G^a for A = s exp(-rate), rate = exp(rho). Float64 inside, rounded once into P, Q and G."""
     N = A.size
@@ -147,7 +147,7 @@ def _real_tables(theta, signs, rate, A, chain, w, P, Q, G):
     _powers_real(w, chain, P)
 
 
-@jit
+@inlined
 def _real_gradient(theta, rate, G, X, Y, S0, S1, g):
     """Horner's rule over a turns the adjoints into S0, S1 (N,), and these give the gradient g (3, N)."""
     S0[:] = 0
@@ -163,7 +163,7 @@ def _real_gradient(theta, rate, G, X, Y, S0, S1, g):
         g[2, n] = S0[n] * B
 
 
-@jit
+@inlined
 def _complex_tables(theta, rate, A, chain, w, P, Q, G):
     """As `_real_tables` for A = exp(-rate + i angle). Rows of P are 2 (Re, -Im) and rows of Q (Re, Im), so that P Q^T = 2 Re."""
     N = rate.size
@@ -184,7 +184,7 @@ def _complex_tables(theta, rate, A, chain, w, P, Q, G):
     _powers_complex(wr, wi, cr, ci, P, 2.0, -2.0)
 
 
-@jit
+@inlined
 def _complex_gradient(theta, rate, G, X, Y, S0, S1, g):
     """Horner's rule over a, then the chain rule through w = B C and log A = -exp(rho) + i angle; g is (6, N)."""
     N = rate.size
@@ -207,7 +207,7 @@ def _complex_gradient(theta, rate, G, X, Y, S0, S1, g):
         g[4, n], g[5, n] = ur * br + ui * bi, ui * br - ur * bi
 
 
-@jit
+@inlined
 def _update(theta, g, m, v, opt, step, lr):
     """One step (counted from 1) of Adam, AdamW or RAdam on flat arrays, with torch.optim's formulas and order of operations."""
     real = theta.dtype.type

@@ -37,6 +37,6 @@ COMMANDS = {
     "train S4D": TRAIN + " model/layer=s4d",
     "train S4D-Real": TRAIN + " model/layer=s4d model.layer.is_real=true model.layer.init=diag-real",
     "train S4-PTD": TRAIN + " model/layer=s4-ptd",
-    "train S5": TRAIN + " model=s5",
-    "train S5-PTD": TRAIN + " model=s5-ptd",
+    "train S5": TRAIN + " model=s5 ~model.layer.init model.layer.blocks=2",
+    "train S5-PTD": TRAIN + " model=s5-ptd ~model.layer.init model.layer.blocks=2",
 }

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..elementary import LOG2_E, exp2
-from ..jit import jit
+from ..jit import inlined, jit
 
 
 def compiled(x: Tensor, weight: Tensor, bias: Tensor, state: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ class _CausalConvSilu(torch.autograd.Function):
         return dx, dweight.sum(0), dbias.sum(0), dstate
 
 
-@jit
+@inlined
 def _filter(x, weight, bias, state, v):
     """v of one sequence; x: (L, D), state: (K - 1, D)."""
     L, D = x.shape
@@ -48,7 +48,7 @@ def _filter(x, weight, bias, state, v):
         _add_rows(x, weight[k], v[late:])
 
 
-@jit
+@inlined
 def _add_rows(x, w, out):
     """out += x w for as many rows as both have."""
     for t in range(min(x.shape[0], out.shape[0])):
@@ -56,7 +56,7 @@ def _add_rows(x, w, out):
             out[t, d] += x[t, d] * w[d]
 
 
-@jit
+@inlined
 def _add_sums(x, g, out):
     """out += sum over rows of x g."""
     for t in range(min(x.shape[0], g.shape[0])):

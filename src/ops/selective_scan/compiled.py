@@ -42,7 +42,7 @@ class _SelectiveScan(torch.autograd.Function):
         states = x.new_empty(math.ceil(x.shape[1] / loops.T_CHUNK), *h.shape)
         core, out = torch.empty_like(z), torch.empty_like(x)
         inputs = (x, dt, bias, D, z, A, B, C)
-        _run(loops.forward, loops.ROWS_FORWARD, x, states, softplus, _scaled(A), inputs, h, core, out)
+        _run(loops.forward, loops.ForwardWork, x, states, softplus, _scaled(A), inputs, h, core, out)
         ctx.save_for_backward(*inputs, states, core)
         ctx.softplus = softplus
         ctx.set_materialize_grads(False)
@@ -61,7 +61,7 @@ class _SelectiveScan(torch.autograd.Function):
         gradients = (dx, ddt, dz, dD, dA, dB, dC)
         order = np.arange(loops.T_CHUNK)[::-1].copy()
         arguments = (ctx.softplus, _scaled(A), tuple(inputs), order, core, dout, carry, gradients)
-        _run(loops.backward, loops.ROWS_BACKWARD, x, states, *arguments)
+        _run(loops.backward, loops.BackwardWork, x, states, *arguments)
         dB, dC = (_joined(tensor.sum(0 if tensor.ndim == 5 else 1)) for tensor in (dB, dC))
         dbias = ddt.sum((0, 1)) if bias.numel() else bias
         return dx, ddt, _joined(dA.sum(1)), dB, dC, dD.sum(0), dz, dbias, _joined(carry), None
@@ -91,11 +91,12 @@ def _sums(B: Tensor, x: Tensor) -> Tensor:
     return B.new_zeros(len(B), len(x), *B.shape[1:])
 
 
-def _run(loop: Callable[..., None], rows: int, x: Tensor, states: Tensor, *arguments: Any) -> None:
+def _run(loop: Callable[..., None], Work: type, x: Tensor, states: Tensor, *arguments: Any) -> None:
     """Runs all jobs of a loop, a part a thread of torch's; each thread has scratch memory aligned to a cache line."""
     jobs = len(x) * math.ceil(x.shape[2] / loops.W_BLOCK)
     threads = min(torch.get_num_threads(), jobs) if states.numel() * loops.T_CHUNK > _ONE_THREAD else 1
-    work = x.new_empty(threads, rows, (loops.T_CHUNK + 1) * loops.W_BLOCK).numpy()
+    scratch = x.new_empty(threads, len(Work._fields), (loops.T_CHUNK + 1) * loops.W_BLOCK).numpy()
+    work = [Work(*rows) for rows in scratch]
     arrays = [_arrays(argument) for argument in (states, *arguments)]
     if threads == 1:
         return loop(0, jobs, work[0], *arrays)

@@ -16,10 +16,10 @@ walks its rows backwards, or LLVM would give up: the adjoints look their rows up
 """
 
 from ..elementary import exp2, exp_i
-from ..jit import jit
+from ..jit import inlined
 
 
-@jit
+@inlined
 def _weight(B, t, d):
     if B.ndim == 1:
         return B[t]
@@ -27,7 +27,7 @@ def _weight(B, t, d):
         return B[0, d]
 
 
-@jit
+@inlined
 def real_forward(w, u, S, B, C, h, y):
     """Advances h (W,) through w.shape[0] steps and adds C h to y. S = A log2(e)."""
     for t in range(w.shape[0]):
@@ -39,7 +39,7 @@ def real_forward(w, u, S, B, C, h, y):
             y[t, d] += c * state
 
 
-@jit
+@inlined
 def complex_forward(w, u, S, V, Br, Bi, Cr, Ci, hr, hi, y):
     """As `real_forward`; S = Re(A) log2(e) and V = Im(A)."""
     for t in range(w.shape[0]):
@@ -56,7 +56,7 @@ def complex_forward(w, u, S, V, Br, Bi, Cr, Ci, hr, hi, y):
             y[t, d] += cr * re - ci * im
 
 
-@jit
+@inlined
 def real_states(w, u, S, B, a, now, h):
     """a[t] and h[t], the state before step t; `now` carries the state through; the last one is h[T]."""
     T = w.shape[0]
@@ -70,7 +70,7 @@ def real_states(w, u, S, B, a, now, h):
     h[T] = now
 
 
-@jit
+@inlined
 def complex_states(w, u, S, V, Br, Bi, ar, ai, nr, ni, hr, hi):
     """As `real_states`, with real and imaginary parts as planes."""
     T = w.shape[0]
@@ -89,7 +89,7 @@ def complex_states(w, u, S, V, Br, Bi, ar, ai, nr, ni, hr, hi):
     hi[T] = ni
 
 
-@jit
+@inlined
 def real_adjoint(order, dy, C, a, carry, G):
     """G[t] from the last step to the first; a[t] is overwritten by K_{t-1}."""
     for s in range(dy.shape[0]):
@@ -103,7 +103,7 @@ def real_adjoint(order, dy, C, a, carry, G):
             carry[d] = k
 
 
-@jit
+@inlined
 def complex_adjoint(order, dy, Cr, Ci, ar, ai, kr, ki, Gr, Gi):
     """As `real_adjoint`: the real part of conj(a) G and its imaginary part."""
     for s in range(dy.shape[0]):
@@ -119,7 +119,7 @@ def complex_adjoint(order, dy, Cr, Ci, ar, ai, kr, ki, Gr, Gi):
             kr[d], ki[d] = re, im
 
 
-@jit
+@inlined
 def real_gradients(w, A, B, K, h, G, dA, dw, du):
     """Adds q w to dA (W,), A q to dw and B G to du (T, W), where q = h K."""
     for t in range(w.shape[0]):
@@ -131,9 +131,15 @@ def real_gradients(w, A, B, K, h, G, dA, dw, du):
             du[t, d] += b * G[t, d]
 
 
-@jit
-def complex_gradients(w, Ar, Ai, Br, Bi, Kr, Ki, hr, hi, Gr, Gi, dAr, dAi, dw, du):
-    """As `real_gradients` for q = conj(h) K; the steps are real, so dw and du are real parts."""
+@inlined
+def complex_gradients(w, A, B, K, h, G, dA, dw, du):
+    """As `real_gradients` for q = conj(h) K, with pairs (real, imaginary); the steps are real, so dw and du are real parts."""
+    Ar, Ai = A
+    Br, Bi = B
+    Kr, Ki = K
+    hr, hi = h
+    Gr, Gi = G
+    dAr, dAi = dA
     for t in range(w.shape[0]):
         for d in range(w.shape[1]):
             br, bi = _weight(Br, t, d), _weight(Bi, t, d)
@@ -145,7 +151,7 @@ def complex_gradients(w, Ar, Ai, Br, Bi, Kr, Ki, hr, hi, Gr, Gi, dAr, dAi, dw, d
             du[t, d] += br * Gr[t, d] + bi * Gi[t, d]
 
 
-@jit
+@inlined
 def add_products(sign, x, y, row, out):
     """out += sign x y, summed over channels when out is (T,), over time when it is (1, W); row: (W,) scratch."""
     if out.ndim == 1:
@@ -162,7 +168,7 @@ def add_products(sign, x, y, row, out):
         add_row(sign, row, out[0])
 
 
-@jit
+@inlined
 def add_row(sign, row, out):
     """out += sign row. Sums over time are made chunk by chunk, then added up: less rounding than one long sum."""
     for d in range(row.size):

@@ -294,7 +294,7 @@ def collect(out: str | Path, experiment: str) -> list[RunFolder]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Returns the config that `start` wrote (UserError where it is damaged). Plain YAML, so libyaml reads it: a thousand take a fraction of a second."""
+    """Returns the config that `start` wrote; UserError where it is damaged. Libyaml reads a thousand in a fraction of a second."""
     try:
         config = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:

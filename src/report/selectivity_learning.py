@@ -39,7 +39,7 @@ def delays_of(records: Iterable[Record]) -> list[list[Record]]:
 def _but_delay(record: Record) -> str:
     c = record.config
     without = {
-        "dataset": {k: v for k, v in c["dataset"].items() if k not in ("lag", "extra")},
+        "dataset": {k: v for k, v in c["dataset"].items() if k not in ("lag", "extra", "epoch_size")},
         "train": {k: v for k, v in c["train"].items() if k not in ("max_steps", "num_epochs", "stop_on_loss")},
         "model": {k: v for k, v in c["model"].items() if k not in ("ssm_type", "D_init")},
         "seed": None,

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..sweep import RunFolder
 from ..tables import Table
-from . import style
+from . import field_gap, style
 from .collect import Record, record_of
 from .compare import against_best
 from .options import DEFAULT, Options
@@ -43,10 +43,13 @@ def report(
             page.section(experiment, runs)
             means += [[experiment, *row] for row in page.table(table, done).rows]
             page.table(differences, done)
+            page.table(lambda own: field_gap.gaps(own, right), done)
             if options.runs:
                 page.table(single, done)
             singles += [[experiment, *row] for row in single(done).rows]
             page.pictures(experiment, lambda name=experiment, own=runs: _pictures(name, own))
+            if field_gap.pairs(done):
+                page.pictures(f"{experiment}-gap", lambda name=experiment, own=done: _gap(name, own))
         page.csv("train.csv", Table(["experiment", *COLUMNS], means))
         page.csv("train-runs.csv", Table(["experiment", *RUN_COLUMNS], singles))
         page.csv("train-summary.csv", summary(page.records))
@@ -174,6 +177,11 @@ def _pictures(name: str, records: list[Record]) -> Pictures:
     published = {p for runs in drawn.values() if (p := (runs[0].config.get("reference") or {}).get("accuracy"))}
     caption = f"Thin lines are seeds; dashed: training, solid: validation.{left}"
     yield name, _figure(label, published.pop() if len(published) == 1 else None), caption
+
+
+def _gap(name: str, records: list[Record]) -> Pictures:
+    caption = "Complex minus real at equal parameters; settings differ in size, a point's label is its number of training examples."
+    yield f"{name}-gap", field_gap.figure(records, right), caption
 
 
 def _figure(runs: dict[str, list[list[dict[str, Any]]]], published: float | None = None):

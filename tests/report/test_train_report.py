@@ -1,11 +1,12 @@
 """The report of `train.py` from made-up runs: settings, seeds, what is best, differences, curves."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
 
-from src.report import style, train
+from src.report import field_gap, style, train
 from src.report.options import Options
 from src.sweep import Run, RunFolder
 from src.tables import LINES, WIDTH
@@ -118,6 +119,27 @@ def test_many_settings_fit_a_terminal_and_have_few_colours(tmp_path, monkeypatch
     assert "more rows (--full" in text
     assert sum("optimizer.lr" in label.get_text() for label in labels) == len(style.CYCLE)
     assert "6 best of 60" in (tmp_path / "report" / "train.md").read_text()
+
+
+def test_complex_and_real_are_compared_at_each_size(tmp_path):
+    for d_model, gain in ((8, 0.05), (16, 0.10)):
+        for seed in range(3):
+            for real in (False, True):
+                layer = {"_name_": "s4d", "is_real": real, "init": "diag-real" if real else "legs"}
+                model = {"layer": layer, "d_model": d_model, "n_layers": 2}
+                accuracy = 0.5 + 0.01 * seed + (0 if real else gain)
+                folder = write(tmp_path, "s4d", seed, accuracy, label=f"small/x {d_model} {real}", model=model)
+                record = json.loads((folder.path / "result.json").read_text())
+                record["result"] |= {"n_parameters": 100 * d_model, "n_train": 1000}
+                (folder.path / "result.json").write_text(json.dumps(record))
+    records = train_records(tmp_path)
+    table = field_gap.gaps(records, train.right)
+    assert [row[0] for row in table.rows] == [800, 1600]
+    assert [row[4].value for row in table.rows] == pytest.approx([5, 10])
+    assert all(row[6] == "3 shared seeds" for row in table.rows)
+    assert "Complex against real at equal parameters" in train.report(tmp_path)
+    assert (tmp_path / "report" / "train-x-gap.png").exists()
+    assert not field_gap.pairs([r for r in records if field_gap.is_real(r)])
 
 
 def test_no_line_goes_through_a_single_point_and_seeds_share_a_colour(tmp_path):

@@ -123,9 +123,11 @@ def _with_interval(value: float, low: float, high: float) -> str:
     if math.isnan(low) or math.isnan(high):
         return f"{value:.2f}" if 1 <= abs(value) < 1000 else format_value(value)
     width = (high - low) / 2
+    if width == 0:
+        return f"{format_value(value)} ± 0"
     if not math.isfinite(width):
         return f"{format_value(value)} [{format_value(low)}, {format_value(high)}]"
-    decimals = 3 if width == 0 else min(6, max(0, 1 - math.floor(math.log10(width))))
+    decimals = min(6, max(0, 1 - math.floor(math.log10(width))))
     if math.isclose(high - value, value - low, rel_tol=1e-6, abs_tol=1e-12):
         return f"{value:,.{decimals}f} ± {width:,.{decimals}f}"
     return f"{value:,.{decimals}f} [{low:,.{decimals}f}, {high:,.{decimals}f}]"

@@ -92,6 +92,7 @@ def test_intervals_in_every_form():
     assert table.text().splitlines()[2:] == ["a  81.2 ± 1.1*", "b       79.00"]
     assert "| a | **81.2 ± 1.1** |" in table.markdown()
     assert table.csv().splitlines() == ["m,x,x low,x high", "a,81.234,80.1,82.368", "b,79.0,,"]
+    assert format_value(Mean(2560.0, 2560.0, 2560.0)) == "2,560 ± 0"
     assert format_value(Mean(12.0, 9.0, 31.0)) == "12 [9, 31]"
     assert format_value(Mean(math.inf, 4000.0, math.inf)) == "inf [4,000, inf]"
 

@@ -113,9 +113,7 @@ def _curves(runs: list[Record], ending: str) -> Pictures:
 
     figure = curves(runs)
     if figure is not None:
-        text = (
-            "Held-out token accuracy over training; a thin line is a seed, dotted lines are the paper's final numbers."
-        )
+        text = "Held-out token accuracy over training; a thin line is a seed, dotted lines are the paper's final numbers (at its size)."
         yield f"curves-{ending}", figure, text
 
 

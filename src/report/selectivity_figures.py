@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+FIRST = 200  # step at which the picture of who has not learned yet begins: the logarithm has no 0
 # P2, Section 5, with everything selective: (field, what the number is, token accuracy in %)
 PAPER = {
     "delay": ((False, "real, highest of 3 seeds", 80.17), (True, "complex, lowest of 3 seeds", 93.05)),
@@ -69,8 +70,11 @@ def _field_colour(complex_: bool) -> str:
     return style.COMPLEX if complex_ else style.REAL
 
 
-def _paper(record: Record):
-    return PAPER[record.config["dataset"]["name"]]
+def _paper(record: Record) -> tuple:
+    """The paper's numbers, for runs of the paper's task size."""
+    data = record.config["dataset"]
+    at_size = data["lag"] == 64 if data["name"] == "delay" else data["induction_len"] == 128
+    return PAPER[data["name"]] if at_size else ()
 
 
 def chance(record: Record) -> float:
@@ -82,7 +86,7 @@ def chance(record: Record) -> float:
 def survival(records: list[Record]) -> "Figure":
     """Share of seeds that are still below 90 % over steps, a panel a field, a shade a delay; a tick is a run that ended so."""
     by_field = sorted(grouped(records, field).items(), reverse=True)
-    figure, (line,) = style.panels(1, len(by_field), 2.8, sharey=True)
+    figure, (line,) = style.panels(1, len(by_field), 2.8, sharex=True, sharey=True)
     delays = sorted({lag(record) for record in records})
     for axis, (name, runs) in zip(line, by_field, strict=True):
         for delay, own in sorted(grouped(runs, lag).items()):
@@ -90,6 +94,7 @@ def survival(records: list[Record]) -> "Figure":
             _stairs(axis, found, colour(own[0]), 0.3 + 0.7 * (1 + delays.index(delay)) / len(delays), f"delay {delay}")
         axis.set_title(name, loc="left")
         axis.set(xlabel="step", xscale="log")
+        axis.tick_params(axis="x", which="minor", labelbottom=False)
         axis.legend()
     line[0].set_ylabel("share of seeds below 90 %")
     return figure
@@ -98,7 +103,7 @@ def survival(records: list[Record]) -> "Figure":
 def _stairs(axis: "Axes", found: list[tuple[int, bool]], color: str, alpha: float, label: str) -> None:
     times, reached = np.array([t for t, _ in found], float), np.array([yes for _, yes in found])
     curve = kaplan_meier(times, reached)
-    x = np.concatenate([[max(1.0, times.min() / 2)], curve.times, [times.max()]])
+    x = np.concatenate([[FIRST], curve.times, [times.max()]])
     y = np.concatenate([[1.0], curve.share, [curve.share[-1] if curve.share.size else 1.0]])
     axis.step(x, y, where="post", color=color, alpha=alpha, label=label)
     for end in times[~reached]:

@@ -32,7 +32,9 @@ def lag(record: Record) -> int:
 
 def delays_of(records: Iterable[Record]) -> list[list[Record]]:
     """Returns groups of copy runs with two delays or more that differ in nothing else but field, seed and how long they train."""
-    groups = grouped((r for r in records if r.config["dataset"]["name"] == "delay"), _but_delay)
+    groups = grouped(
+        (r for r in records if r.config["dataset"]["name"] == "delay" and r.curve("val/accuracy")[0].size), _but_delay
+    )
     return [runs for runs in groups.values() if len({lag(run) for run in runs}) > 1]
 
 

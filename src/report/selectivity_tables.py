@@ -143,7 +143,8 @@ def interactions(records: Sequence[Record]) -> Table:
 def milestones(records: Sequence[Record]) -> Table:
     """One row a field and selectivity: the step at which each seed first passes 50, 80, 90 % of held-out tokens."""
     rows = []
-    for (name, parts), runs in grouped(ordered(records), lambda r: (kind(r), selective(r))).items():
+    begun = ordered([record for record in records if record.curve("val/accuracy")[0].size])
+    for (name, parts), runs in grouped(begun, lambda r: (kind(r), selective(r))).items():
         cells = []
         for level in LEVELS:
             reached = [reached_at(run, level) for run in runs]
@@ -151,7 +152,6 @@ def milestones(records: Sequence[Record]) -> Table:
         rows.append([name, parts, ", ".join(str(seed(run)) for run in runs), *cells])
     columns = ["ssm_type", "selective", "seed", *(f"{level:.0%}" for level in LEVELS)]
     note = "Followed on 200 held-out examples once an epoch; > n: not within n steps (of a run that is not finished: so far)."
-    rows = rows if any(run.curve("val/accuracy")[0].size for run in records) else []
     return Table(columns, rows, "Step at which each seed passes", [note])
 
 

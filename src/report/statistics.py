@@ -195,10 +195,12 @@ def kaplan_meier(times: Sequence[float], reached: Sequence[bool], level: float =
 
 def median_time(times: Sequence[float], reached: Sequence[bool], level: float = LEVEL) -> Estimate:
     """Median time to the event with Brookmeyer and Crowley's interval; infinite where the data end before it."""
-    curve = kaplan_meier(times, reached, level)
+    curve, n = kaplan_meier(times, reached, level), len(np.asarray(times))
 
     def first(values: np.ndarray) -> float:
         below = np.flatnonzero(values <= 0.5 + 1e-12)
         return float(curve.times[below[0]]) if below.size else inf
 
-    return Estimate(first(curve.share), first(curve.low), first(curve.high), len(np.asarray(times)))
+    if n == 1:
+        return Estimate(first(curve.share), nan, nan, 1)
+    return Estimate(first(curve.share), first(curve.low), first(curve.high), n)

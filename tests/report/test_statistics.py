@@ -144,6 +144,7 @@ def test_median_time_and_where_there_is_none():
     assert st.median_time([3, 1, 2, 5, 4], [True] * 5).value == 3
     censored = st.median_time([1, 10, 10, 10, 10], [True, False, False, False, False])
     assert (censored.value, censored.high) == (inf, inf)
+    assert isnan(st.median_time([7], [True]).high)
     assert st.median_time([7, 7], [False, False]) == (inf, inf, inf, 2)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from src.engine import Evaluation, Plan, TensorBatches, classification
+from src.engine import Evaluation, Plan, Tally, TensorBatches, classification, number_measures
 from src.engine.plan import limited
 from src.errors import UserError
 from tests.engine.ports import fit

@@ -14,19 +14,19 @@ from .base import SequenceDataset, Splits, Subset
 from .cache import cached, fingerprint
 from .layout import Layout
 from .options import ThreeWay
-from .own import arrays, tables, texts
+from .own import archive, arrays, tables, texts
 from .own.describe import describe, describe_targets
 from .own.raw import SPLITS, Raw, check_raw, join
 from .own.series import Series, scaled
 from .own.targets import Targets, parts_of, targets_of
 from .tokens import Characters, TokenSequences, build_tokens, read_vocabulary
 
-SUFFIXES = (".npz", ".csv", ".tsv", ".jsonl")
+SUFFIXES = (".npz", ".csv", ".tsv", ".ts", ".jsonl")
 LAYOUT = Layout(
     name="file",
     folders=(),
     files=(),
-    shows="a .npz (x, y), .csv or .tsv (a row a sequence, or id, time and channels) or .jsonl (text, label); see docs/data.md",
+    shows="a .npz (x, y), .csv or .tsv (a row a sequence, or id, time and channels), .ts or .jsonl (text, label); see docs/data.md",
     how="give dataset.path=FILE",
 )
 
@@ -63,7 +63,7 @@ class Options(ThreeWay):
     def find(self) -> Path:
         """Returns the path of the file. Raises UserError if there is none, or of a format that is not read."""
         if not self.path:
-            raise UserError("dataset=file needs dataset.path=FILE, a .npz, .csv, .tsv or .jsonl")
+            raise UserError("dataset=file needs dataset.path=FILE, a .npz, .csv, .tsv, .ts or .jsonl")
         return _find(self.path, self.data_dir)
 
 
@@ -118,7 +118,7 @@ def read(options: Options) -> Raw:
 def _read(path: Path, options: Options) -> Raw:
     if path.suffix in (".csv", ".tsv"):
         return tables.read(path, options.label)
-    return arrays.read(path) if path.suffix == ".npz" else texts.read(path)
+    return {".npz": arrays, ".ts": archive, ".jsonl": texts}[path.suffix].read(path)
 
 
 def _decide(path: Path, raw: Raw, options: Options) -> tuple[Targets, dict[str, np.ndarray]]:

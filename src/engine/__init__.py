@@ -3,7 +3,7 @@
 from ..tracking.checkpoint import read_checkpoint
 from .batches import Batches, GeneratedBatches, TensorBatches
 from .device import choose_device, describe_device
-from .evaluate import Evaluation, class_measures, classification
+from .evaluate import Evaluation, class_measures, classification, number_measures
 from .loop import fit
 from .optim import group_table, make_optimizer, parameter_groups
 from .plan import FitResult, Plan
@@ -38,6 +38,7 @@ __all__ = [
     "load_weights",
     "make_optimizer",
     "make_schedule",
+    "number_measures",
     "parameter_groups",
     "read_checkpoint",
     "run_ports",

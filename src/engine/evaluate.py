@@ -36,6 +36,25 @@ def class_measures(logits: Tensor, target: Tensor) -> Measures:
     return {"loss": Ratio(loss, len(target)), "accuracy": Ratio((logits.argmax(-1) == target).sum(), len(target))}
 
 
+def number_measures(output: Tensor, target: Tensor, unit: float = 1.0) -> Measures:
+    """Mean squared error, mean absolute error and R² of one number a sample.
+
+    Args:
+        output: (B, 1).
+        target: (B,), in units of the training labels' standard deviation and relative to their mean: R² compares with always saying
+            that mean, on whatever set it is measured.
+        unit: that standard deviation; the mean absolute error is in the labels' own unit.
+    """
+    error = at_least_float32(output).squeeze(-1) - target
+    squares = error.square().sum()
+    baseline = target.square().sum()
+    return {
+        "loss": Ratio(squares, len(target)),
+        "mae": Ratio(unit * error.abs().sum(), len(target)),
+        "r2": Ratio(baseline - squares, baseline),
+    }
+
+
 class Evaluation:
     """The means of an objective over a set, in evaluation mode and without gradients, exact over unequal batches and processes.
 

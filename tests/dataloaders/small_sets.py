@@ -119,6 +119,8 @@ def write_own(folder: Path) -> None:
     (folder / "wide.csv").write_text("\n".join(["label,a,b,c,d,e", *rows]) + "\n")
     rows = [f"{i},{t},{x[i, t]:.3f},{y[i]}" for i in range(30) for t in range(5)]
     (folder / "long.csv").write_text("\n".join(["id,time,a,label", *rows]) + "\n")
+    rows = [f"{','.join(f'{value:.3f}' for value in row)}:{label}" for row, label in zip(x, y, strict=True)]
+    (folder / "a.ts").write_text("\n".join(["@timeStamps false", "@classLabel true 0 1", "@data", *rows]) + "\n")
     (folder / "texts.jsonl").write_text("".join(f'{{"text": "text {i}", "label": {i % 2}}}\n' for i in range(30)))
 
 
@@ -174,6 +176,6 @@ SETS = (
     SmallSet("file", write_own, ".", whole=("a.npz",), options={"path": "a.npz"}),
     *(
         SmallSet("file", write_own, ".", texts=(name,), options={"path": name})
-        for name in ("wide.csv", "long.csv", "texts.jsonl")
+        for name in ("wide.csv", "long.csv", "a.ts", "texts.jsonl")
     ),
 )

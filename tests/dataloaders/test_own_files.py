@@ -175,7 +175,42 @@ def test_dates_order_the_steps_of_a_long_table(tmp_path):
     assert splits.d_input == 2
 
 
+def archive_file(path, x, y, header="@classLabel true 0 1 2"):
+    """x: (N, L, C). As the UEA and UCR archives have it."""
+    rows = [
+        ":".join(",".join(map(repr, map(float, channel))) for channel in one.T) + f":{label}"
+        for one, label in zip(x, y, strict=True)
+    ]
+    return write(path, "\n".join(["# made here", "@problemName Toy", "@timeStamps false", header, "@data", *rows]))
+
+
+def test_archive_files_read_as_arrays_do(tmp_path):
+    x = np.stack([X, X**2], axis=-1)
+    np.savez(tmp_path / "a.npz", x=x, y=Y)
+    (one, _), (other, _) = (
+        everything(load("file", path=p)) for p in (str(tmp_path / "a.npz"), archive_file(tmp_path / "a.ts", x, Y))
+    )
+    for a, b in zip(one, other, strict=True):
+        assert torch.equal(a.x, b.x)
+        assert torch.equal(a.y, b.y)
+    numbers = load("file", path=archive_file(tmp_path / "b.ts", x, Y, "@targetlabel true"))
+    assert numbers.n_classes is None
+
+
 BAD = {
+    "none.ts": ("", "no '@data'"),
+    "word.ts": ("@x y\nword\n", r"word\.ts:2: expected '@key value'"),
+    "class.ts": ("@classLabel true a b\n@data\n1,2:c\n", r"class\.ts:3: label 'c' is not one of"),
+    "stamps.ts": ("@timeStamps true\n@classLabel true a\n@data\n(0,1):a\n", "time stamps"),
+    "unlabelled.ts": ("@data\n1,2\n", "has no labels"),
+    "channels.ts": (
+        "@classLabel true a b\n@data\n1,2:3,4:a\n1,2:b\n",
+        r"channels\.ts:4: 1 channels and a label, expected 2",
+    ),
+    "lengths.ts": ("@classLabel true a b\n@data\n1,2:3:a\n", "channels of different lengths"),
+    "cell.ts": ("@classLabel true a b\n@data\n1,x:a\n", r"cell\.ts:3: expected numbers between commas"),
+    "gap.ts": ("@classLabel true a b\n@data\n1,2:a\n1,?:b\n", "missing or not finite: line 4, step 2"),
+    "number.ts": ("@targetLabel true\n@data\n1,2:a\n", "a number as label"),
     "empty.csv": ("", "is empty, expected a table"),
     "cell.csv": ("label,a,b\nx,1,2\ny,1,oops\n", r"cell\.csv:3: b: expected a number, found 'oops'"),
     "width.csv": ("label,a,b\nx,1,2\ny,1\n", r"width\.csv:3: 2 cells, but 3 columns"),
@@ -258,7 +293,7 @@ def test_arrays_that_do_not_fit_are_said_in_one_line(tmp_path, name):
     [
         ({}, "dataset=file needs dataset.path=FILE"),
         ({"path": "/no/such.csv"}, "no such file"),
-        ({"path": "table.xlsx"}, "expected one of .npz, .csv, .tsv, .jsonl"),
+        ({"path": "table.xlsx"}, "expected one of .npz, .csv, .tsv, .ts, .jsonl"),
         ({"pth": "a.csv"}, "did you mean 'path'"),
         ({"path": "a.csv", "l_max": 1}, "at least 2"),
     ],

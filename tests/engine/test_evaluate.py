@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from src.engine import Evaluation, Plan, TensorBatches, classification
+from src.engine import Evaluation, Plan, Tally, TensorBatches, classification, number_measures
 from src.engine.plan import limited
 from src.errors import UserError
 from tests.engine.ports import fit
@@ -92,3 +92,16 @@ def test_states_are_saved_by_the_clock_and_at_the_end(seconds, steps):
         say=lambda line: None,
     )
     assert store.steps == steps
+
+
+def test_measures_of_numbers_over_unequal_batches():
+    generator = torch.Generator().manual_seed(0)
+    y, prediction = torch.randn(7, generator=generator), torch.randn(7, 1, generator=generator)
+    tally = Tally()
+    for part in (slice(0, 5), slice(5, 7)):
+        tally.add(number_measures(prediction[part], y[part], unit=3.0))
+    error = (prediction[:, 0] - y).double()
+    found = tally.means()
+    assert found["loss"] == pytest.approx(float((error**2).mean()), rel=1e-5)
+    assert found["mae"] == pytest.approx(3 * float(error.abs().mean()), rel=1e-5)
+    assert found["r2"] == pytest.approx(1 - float((error**2).sum() / (y.double() ** 2).sum()), rel=1e-5)

@@ -52,7 +52,7 @@ def two_steps(name, out, *words):
         f"out={out}",
     ]
     assert main([f"experiment={name}", *small, *words]) == 0
-    experiment = next(path.name for path in out.iterdir())
+    experiment = next(path.name for path in out.iterdir() if path.is_dir())  # beside them stands index.html
     (folder,) = collect(out, experiment)
     return folder.result()
 

@@ -13,11 +13,9 @@ def describe(raw: Raw) -> str:
     lengths, unit = raw.lengths, "characters" if raw.series is None else "steps"
     least, most = int(lengths.min()), int(lengths.max())
     spread = f"{most:,}" if least == most else f"{least:,} to {most:,} (median {int(np.median(lengths)):,})"
-    channels = (
-        ""
-        if raw.series is None
-        else f", {len(raw.channels)} channel{'s' * (len(raw.channels) > 1)}: {_some(raw.channels)}"
-    )
+    n = len(raw.channels)
+    named = f": {_some(raw.channels)}" if n and not raw.channels[0].startswith("channel ") else ""
+    channels = f", {n} channel{'s' * (n > 1)}{named}" if n else ""
     return f"{raw.kind}, {len(raw):,} sequences of {spread} {unit}{channels}; missing values: {raw.gaps.count:,}"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..config import expand_grid, load_yaml, parse_assignments
+from ..config import expand_grid, load_yaml, parse_assignments, section
 from ..engine import (
     Evaluation,
     GeneratedBatches,
@@ -205,13 +205,15 @@ def _runs(args: argparse.Namespace) -> list[Run]:
             f"--config {args.config}: no such file{did_you_mean(args.config, [p.name for p in CONFIGS.glob('*.yaml')])}"
         )
     content = load_yaml(path)
-    grids = content.pop("sweep", {})
+    grids = section(content.pop("sweep", {}), f"{path}: sweep")
+    for name in ("dataset", "train", "model"):
+        section(content.get(name, {}), f"{path}: {name}")
     content.pop("wandb", None)  # published files may hold a key; --wandb and the environment decide here
     base = _flat(content)
     choice = "ablation" if args.ablation else "compare_real_complex" if args.compare_real_complex else None
     if choice is not None and choice not in grids:
         raise UserError(f"{path}: has no sweep.{choice}; copy it from configs/selectivity/induction.yaml")
-    axes = dict(grids[choice]) if choice else {}
+    axes = section(grids[choice], f"{path}: sweep.{choice}") if choice else {}
     if args.seeds is not None:
         axes["seed"] = list(args.seeds)
     for key, value in parse_assignments(args.overrides).items():

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..config import build, expand_grid, load_yaml, parse_assignments
+from ..config import build, expand_grid, load_yaml, parse_assignments, section
 from ..errors import UserError, did_you_mean
 from ..report import theory as report
 from ..report.index import IndexPage
@@ -201,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
 def _settings(args: argparse.Namespace, where: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
     """The config file with the command line's changes: (fixed keys, swept axes, W&B mode)."""
     base = load_yaml(where)
-    axes = base.pop("sweep", {})
+    axes = section(base.pop("sweep", {}), f"{where}: sweep")
     axes["seed"] = list(args.seeds)
     changes = parse_assignments(args.set)
     if args.num_epochs is not None:

@@ -2,37 +2,38 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from ...config import build
+from ...config import LARGEST, Count, NotNegative, Positive, Range, Seed, Size, build
 from ...dataloaders.load import check_options
 from ...engine import Plan, make_schedule
 from ...engine.device import Precision
 from ...engine.schedule import Schedule
-from ...errors import UserError, did_you_mean
+from ...errors import UserError, did_you_mean, shown
 from .layers import Layer, parse_layer
 
 _NOT_OF_THE_RUN = ("wandb", "out", "device")  # they change no number
 _NEWER = {("loader", "stage"): "auto", ("trainer", "cuda_graph"): False}  # keys and what they were before there was one
 _SIZES = ("train_size", "val_size", "test_size")
+_Momentum = Annotated[float, Range(0, 1)]
+_Limit = Annotated[float, Range(0, 1, above=True)] | Count  # a share or a number of batches
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """`model` without its layer."""
 
-    n_layers: int = 4
-    d_model: int = 256
+    n_layers: Size = 4
+    d_model: Size = 256
     prenorm: bool = True
     norm: Literal["layer", "batch"] | None = "layer"
-    norm_momentum: float = 0.1
+    norm_momentum: _Momentum = 0.1
     final_norm: bool = True
     dropout: float = 0.0
     tie_dropout: bool = True
     residual: Literal["R"] | None = "R"
 
     def __post_init__(self) -> None:
-        _check_positive("model", n_layers=self.n_layers, d_model=self.d_model)
         if not 0 <= self.dropout < 1:
             raise UserError(f"model.dropout = {self.dropout}: expected a number in [0, 1)")
 
@@ -63,13 +64,10 @@ TASKS = {"classification": Classification, "retrieval": RetrievalTask}
 class Loader:
     """`loader`: how many examples make a batch, and where a GPU's batches are gathered. `num_workers` has no effect."""
 
-    batch_size: int = 50
+    batch_size: Size = 50
     drop_last: bool = True
-    num_workers: int = 4
+    num_workers: Annotated[int, Range(0)] = 4
     stage: Literal["auto", "device", "host"] = "auto"
-
-    def __post_init__(self) -> None:
-        _check_positive("loader", batch_size=self.batch_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +76,8 @@ class Adam:
 
     lr: float = 0.001
     weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
+    betas: tuple[_Momentum, _Momentum] = (0.9, 0.999)
+    eps: Positive = 1e-8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +86,7 @@ class Sgd:
 
     lr: float = 0.1
     weight_decay: float = 0.0
-    momentum: float = 0.9
+    momentum: _Momentum = 0.9
 
 
 OPTIMIZERS = {"adamw": Adam, "adam": Adam, "sgd": Sgd}
@@ -106,7 +104,7 @@ class Grouping:
 class TrainOptions:
     """`train` without its grouping; see `configs/config.yaml`."""
 
-    seed: int = 0
+    seed: Seed = 0
     interval: Literal["step", "epoch"] | None = None
     monitor: Literal["val/accuracy", "val/loss", "train/accuracy", "train/loss"] = "val/accuracy"
     mode: Literal["min", "max", "test"] = "max"
@@ -129,14 +127,14 @@ class Trainer:
     max_steps: int | None = None
     accumulate_grad_batches: int = 1
     gradient_clip_val: float | None = None
-    limit_train_batches: float | int = 1.0
-    limit_val_batches: float | int = 1.0
-    limit_test_batches: float | int = 1.0
+    limit_train_batches: _Limit = 1.0
+    limit_val_batches: _Limit = 1.0
+    limit_test_batches: _Limit = 1.0
     precision: Precision = "fp32"
     compile: bool = False
     cuda_graph: bool = False
     log_every: int = 50
-    save_seconds: float = 60.0
+    save_seconds: NotNegative = 60.0
     save_steps: int | None = None
 
     def plan(self, train: TrainOptions) -> Plan:
@@ -161,7 +159,7 @@ class Reference:
 
     paper: str | None = None
     table: str | None = None
-    accuracy: float | None = None
+    accuracy: Annotated[float, Range(0, 100)] | None = None
     recalled: bool = False
     source: str | None = None
     milestone: str | None = None
@@ -214,6 +212,7 @@ class TrainConfig:
         return make_schedule(name, **default | options)
 
 
+_MAPPINGS = ("model", "decoder", "task", "dataset", "loader", "optimizer", "scheduler", "trainer", "train")
 _SECTIONS = {
     *("model", "decoder", "task", "dataset", "loader", "optimizer", "scheduler", "trainer", "train"),
     *("wandb", "reference", "device", "out"),
@@ -228,7 +227,10 @@ def parse(config: Mapping[str, Any]) -> TrainConfig:
     """
     for key in config:
         if key not in _SECTIONS:
-            raise UserError(f"config: unknown key '{key}'{did_you_mean(key, _SECTIONS)}")
+            name = key if isinstance(key, str) else shown(key)
+            raise UserError(f"config: unknown key '{name}'{did_you_mean(name, _SECTIONS)}")
+    for key in _MAPPINGS:
+        _section(config, key)
     model, train, dataset = _section(config, "model"), _section(config, "train"), _section(config, "dataset")
     layer = parse_layer(_section(model, "layer", "model.layer"))
     grouping = build(
@@ -255,9 +257,9 @@ def parse(config: Mapping[str, Any]) -> TrainConfig:
         train=build(TrainOptions, {k: v for k, v in train.items() if k != "optimizer_param_grouping"}, "train"),
         grouping=grouping,
         wandb=_wandb(config.get("wandb")),
-        reference=build(Reference, config.get("reference") or {}, "reference"),
-        device=str(config.get("device", "auto")),
-        out=str(config.get("out", "runs")),
+        reference=build(Reference, {} if config.get("reference") is None else config["reference"], "reference"),
+        device=_text(config, "device", "auto"),
+        out=_text(config, "out", "runs"),
     )
     _check(parsed)
     return parsed
@@ -266,6 +268,9 @@ def parse(config: Mapping[str, Any]) -> TrainConfig:
 def _check(config: TrainConfig) -> None:
     """What no section can see by itself; nothing is read but perturbation files."""
     check_options(config.dataset, **config.dataset_options)
+    for key, size in config.sizes.items():
+        if isinstance(size, float):
+            raise UserError(f"dataset.{key} = {size}: expected a whole number")
     _check_positive("dataset", **{key: value for key, value in config.sizes.items() if value is not None})
     _check_positive("optimizer", lr=config.optimizer_options.lr)
     if config.optimizer_options.weight_decay < 0:
@@ -284,8 +289,16 @@ def _check(config: TrainConfig) -> None:
 def _section(config: Mapping[str, Any], key: str, where: str = "") -> dict[str, Any]:
     value = config.get(key)
     if not isinstance(value, Mapping):
-        raise UserError(f"{where or key} = {value!r} is not a mapping of keys to values")
+        raise UserError(f"{where or key} = {shown(value)} is not a mapping of keys to values")
     return dict(value)
+
+
+def _text(config: Mapping[str, Any], key: str, default: str) -> str:
+    """A value that a shell may have made a number."""
+    value = config.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or not shown(value).strip("'"):
+        raise UserError(f"{key} = {shown(value)} is not text")
+    return value if isinstance(value, str) else shown(value)
 
 
 def _named(section: Mapping[str, Any], where: str) -> tuple[str, dict[str, Any]]:
@@ -293,7 +306,7 @@ def _named(section: Mapping[str, Any], where: str) -> tuple[str, dict[str, Any]]
     options = dict(section)
     name = options.pop("_name_", None)
     if not isinstance(name, str):
-        raise UserError(f"{where}: missing key '_name_'")
+        raise UserError(f"{where}._name_ = {shown(name)}: expected a name")
     return name, options
 
 
@@ -310,8 +323,8 @@ def _wandb(section: Any) -> Wandb:
 
 def _check_positive(where: str, **values: Any) -> None:
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-            raise UserError(f"{where}.{name} = {value!r}: expected a positive number")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= LARGEST:
+            raise UserError(f"{where}.{name} = {shown(value)}: expected a positive number")
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -320,7 +333,9 @@ def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
     plain["train"] = {key: value for key, value in plain["train"].items() if key != "resume"}
     for section in ("loader", "trainer"):
         plain[section] = {k: v for k, v in plain[section].items() if v != _NEWER.get((section, k), object())}
-    reference = plain.get("reference") or {}
+    reference = (
+        plain["reference"] if isinstance(plain.get("reference"), Mapping) else {}
+    )  # anything else is refused beside this
     plain["reference"] = {
         key: value for key, value in reference.items() if key not in ("source", "milestone", "epoch_cost")
     }

@@ -5,14 +5,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-from ...config import build
-from ...errors import UserError, did_you_mean
+from ...config import LARGEST, NotNegative, Range, Size, build
+from ...errors import UserError, did_you_mean, shown
 from ...kernels import DiagonalKernel, DPLRKernel, Kernel, RealDiagonalKernel
 from ...kernels.diagonal import INITS, DiagonalInit
 from ...kernels.parameters import learning_rates
@@ -23,6 +23,9 @@ from ...linalg.hippo import legs
 from ...linalg.ptd import Perturbation, named_perturbation
 
 WHERE = "model.layer"
+_Channels = Annotated[int, Range(1, 1024)]
+_Step = Annotated[float, Range(1e-12, 1e6)]
+_Distance = Annotated[float, Range(1e-12, 1e3)]  # of E from 0, as a share of A_H
 DIAGONAL_INITS = ("legs", *(f"diag-{name}" for name in INITS))
 DPLR_INITS = ("legs", "legt", "fourier")
 
@@ -35,16 +38,16 @@ class S4Layer:
     one.
     """
 
-    d_state: int = 64
+    d_state: Size = 64
     init: str = "legs"
     disc: Literal["bilinear", "zoh"] | None = None
-    channels: int = 1
+    channels: _Channels = 1
     bidirectional: bool = False
     activation: str | None = "gelu"
     final_act: str | None = "glu"
     n_ssm: int | None = 1
-    dt_min: float = 0.001
-    dt_max: float = 0.1
+    dt_min: _Step = 0.001
+    dt_max: _Step = 0.1
     dt_transform: str = "softplus"
     lr: tuple[float | None, float | None, float | None, float | None] = (0.001, 0.001, 0.001, None)
     is_real: bool = False
@@ -111,7 +114,7 @@ class PTDLayer(S4Layer):
 
     states: Literal["all", "pairs"] = "all"
     perturbation: str | None = None
-    perturbation_size: float | None = None
+    perturbation_size: _Distance | None = None
     reflect: bool = True
 
     def check(self) -> None:
@@ -142,19 +145,19 @@ def all_states(perturbation: Perturbation, reflect: bool) -> DiagonalInit:
 class S5Layer:
     """S5; the names that are not in `S5Options` are its constructors'. `lr` is that of the SSM, where None is the global one."""
 
-    d_state: int = 256
-    blocks: int = 8
+    d_state: Size = 256
+    blocks: Size = 8
     conj_sym: bool = True
     disc: str = "zoh"
-    dt_min: float = 0.001
-    dt_max: float = 0.1
+    dt_min: _Step = 0.001
+    dt_max: _Step = 0.1
     dt_global: bool = False
     B_init: str = "lecun_normal"
     C_init: str = "lecun_normal"
     bidirectional: bool = True
     poles: Literal["free", "clip", "reflect"] = "free"
     opt_config: str = "standard"
-    lr: float | None = 0.001
+    lr: NotNegative | None = 0.001
     activation: str = "half_glu1"
 
     def __post_init__(self) -> None:
@@ -190,7 +193,7 @@ class S5PTDLayer(S5Layer):
 
     conj_sym: bool = False
     perturbation: str | None = None
-    perturbation_size: float | None = None
+    perturbation_size: _Distance | None = None
 
     def block(self) -> Eigenbasis:
         n = self.d_state // self.blocks
@@ -215,6 +218,8 @@ def parse_layer(mapping: Mapping[str, Any]) -> Layer:
     """
     rest = dict(mapping)
     name = rest.pop("_name_", None)
+    if not isinstance(name, str):
+        raise UserError(f"{WHERE}._name_ = {shown(name)}: expected a name{did_you_mean('', LAYERS)}")
     if name not in LAYERS:
         raise UserError(f"{WHERE}._name_: unknown layer '{name}'{did_you_mean(str(name), LAYERS)}")
     if issubclass(LAYERS[name], S4Layer) and "lr" in rest:
@@ -225,7 +230,8 @@ def parse_layer(mapping: Mapping[str, Any]) -> Layer:
 def _rates(lr: Any) -> tuple[float | None, ...]:
     values = lr.values() if isinstance(lr, Mapping) else [lr]
     for value in values:
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise UserError(f"{WHERE}.lr: {value!r} is not a number, null, or a mapping of dt, A, B to those")
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST
+        if value is not None and not number:
+            raise UserError(f"{WHERE}.lr: {shown(value)} is not a number, null, or a mapping of dt, A, B to those")
     rates = learning_rates(lr)
     return tuple(rates[name] for name in ("dt", "A", "B", "C"))

@@ -105,7 +105,7 @@ def test_values_that_do_not_fit(key, given, message):
 
 @pytest.mark.parametrize("mapping", [None, [1], 3, "text", True])
 def test_a_section_that_is_no_mapping(mapping):
-    with pytest.raises(UserError, match="toy.yaml = .* is not a mapping of keys to values"):
+    with pytest.raises(UserError, match=r"toy\.yaml = .* is not a mapping of keys to values"):
         build(Toy, mapping, "toy.yaml")
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from src.config import load_yaml, parse_assignments
+from src.config import build, load_yaml, parse_assignments
 from src.errors import UserError
 from src.experiments.classify.compose import compose_all
+from src.experiments.classify.config import Adam, parse
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefg", "bcdefgh", strict=True)
@@ -65,24 +66,17 @@ def test_a_file_that_is_no_text(content, tmp_path):
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "value", ["${oc.env:HOME}", "2024-13-45", "9" * 5000, "[" * 3000, "&x [*x]", "!!binary aGVsbG8="]
-)
+WORDS = ["${oc.env:HOME}", "[" * 3000, "2024-13-45", "9" * 5000, "!!binary aGVsbG8=", "&x [*x]"]
+
+
+@pytest.mark.parametrize("value", WORDS, ids=lambda value: value[:20])
 def test_hostile_words_are_one_line(value, monkeypatch):
+    """As a word, what is no YAML is text, which the type of the key refuses."""
     monkeypatch.setenv("HOME", "/a/secret/place")
-    for read in (lambda: parse_assignments([f"lr={value}"]), lambda: compose_all([f"optimizer.lr={value}"])):
-        try:
+    for read in (lambda: build(Adam, parse_assignments([f"lr={value}"])), lambda: parse(compose_all([f"optimizer.lr={value}"])[0].config)):
+        with pytest.raises(UserError, match=r"^[^\n]+$") as caught:
             read()
-        except UserError as error:
-            assert "\n" not in str(error)
-            assert "secret" not in str(error)
-        else:
-            assert value in (
-                "2024-13-45",
-                "9" * 5000,
-                "!!binary aGVsbG8=",
-                "&x [*x]",
-            )  # text for Hydra, and refused by the key's type
+        assert "secret" not in str(caught.value)
 
 
 def test_plain_interpolation_stays(tmp_path):

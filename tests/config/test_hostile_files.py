@@ -73,7 +73,10 @@ WORDS = ["${oc.env:HOME}", "[" * 3000, "2024-13-45", "9" * 5000, "!!binary aGVsb
 def test_hostile_words_are_one_line(value, monkeypatch):
     """As a word, what is no YAML is text, which the type of the key refuses."""
     monkeypatch.setenv("HOME", "/a/secret/place")
-    for read in (lambda: build(Adam, parse_assignments([f"lr={value}"])), lambda: parse(compose_all([f"optimizer.lr={value}"])[0].config)):
+    for read in (
+        lambda: build(Adam, parse_assignments([f"lr={value}"])),
+        lambda: parse(compose_all([f"optimizer.lr={value}"])[0].config),
+    ):
         with pytest.raises(UserError, match=r"^[^\n]+$") as caught:
             read()
         assert "secret" not in str(caught.value)

@@ -58,7 +58,7 @@ def test_broken_files_are_one_line_with_the_place(tmp_path, text, message):
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.yaml: no such file"):
         load_yaml(tmp_path / "nowhere.yaml")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is a folder, a pipe or a device"):
         load_yaml(tmp_path)
     (tmp_path / "a.yaml").write_bytes(b"a: \xff")
     with pytest.raises(UserError, match="cannot be read"):

@@ -31,7 +31,7 @@ from .ptd_options import (
 from .ptd_training import ClassifierConfig, build_model, evaluation, load_splits, outcome, run_all, train
 
 EXPERIMENT = report.PREFIX
-KINDS = ("optimised", "random")
+KINDS = ("optimised", "cond", "random")  # cond: optimised for the condition number alone
 EXAMPLES = (
     "python ablation.py --dataset digits --epochs 20 --d_model 32 --n_layers 2 --size 0.3,0.1,0.03,0.01,0.003",
     "python ablation.py --delta 1,100,1e4,1e6 --objective published",
@@ -67,14 +67,16 @@ class AblationConfig(ClassifierConfig):
         if self.objective == "published":
             options = {"real": False, "lr": self.solver_lr, "max_iterations": self.solver_iterations}
             return Spec(n=self.n, objective="published", delta=self.delta, **options)
-        return Spec(n=self.n, size=self.size) if self.size is not None else Spec(n=self.n, gamma=self.delta)
+        if self.size is None:
+            return Spec(n=self.n, objective="cond", gamma=self.delta)
+        return Spec(n=self.n, objective="cond" if self.perturbation == "cond" else "distance", size=self.size)
 
     def solved(self) -> Perturbation | None:
         """Returns the E of a run: the solution (from the cache when it was solved before) or a random one of its size; None for S4."""
         if self.perturbation is None:
             return None
         found = solve_cached(self.spec(), _say)
-        return found if self.perturbation == "optimised" else random_perturbation(self.n, found.size, self.seed)
+        return found if self.perturbation != "random" else random_perturbation(self.n, found.size, self.seed)
 
 
 def _say(line: str) -> None:

@@ -90,7 +90,9 @@ def load_perturbation(path: str | Path, n: int | None = None) -> Perturbation:
         raise UserError(f"'{path}' holds {found}; expected the matrices {_KEYS}")
     size = len(E if E is not None else _square(path, "V", content["V"]))
     if n is not None and size != n:
-        raise UserError(f"'{path}' is for n = {size} states, but n = {n} is needed; choose the file for n = {n}")
+        raise UserError(
+            f"'{path}' is for n = {size} states, but n = {n} is asked for: use --n {size}, or d_state in a config"
+        )
     E = None if E is None else _real_if_real(E)
     if not decomposed:
         return diagonalise(E)

@@ -4,7 +4,8 @@ from .build import LARGEST, Count, NotNegative, Positive, Range, Seed, Size, bui
 from .canonical import canonical_json
 from .grid import expand_grid
 from .plain import check_plain, section
-from .yaml import check_no_resolver, load_yaml, parse_assignments
+from .words import parse_assignments
+from .yaml import check_no_resolver, load_yaml
 
 __all__ = [
     "LARGEST",

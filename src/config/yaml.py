@@ -1,11 +1,6 @@
-"""YAML in: config files and `key=value` words of the command line, typed alike.
-
-Both go through OmegaConf, whose loader reads `1e-4` as a number (plain YAML 1.1 reads it as text) and refuses a key
-that is given twice.
-"""
+"""YAML in. OmegaConf's loader reads `1e-4` as a number (plain YAML 1.1 reads it as text) and refuses a key that is given twice."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +13,6 @@ from .plain import check_plain
 
 LARGEST_FILE = 100_000  # values
 _RESOLVER = re.compile(r"\$\{\s*([\w.]+)\s*:")
-_ASSIGNMENT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*=(.*)", re.DOTALL)
 
 
 def load_yaml(path: str | Path, resolve: bool = True) -> dict[str, Any]:
@@ -36,24 +30,6 @@ def load_yaml(path: str | Path, resolve: bool = True) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
     return _parse_mapping(text, str(path), resolve)
-
-
-def parse_assignments(words: Iterable[str]) -> dict[str, Any]:
-    """Returns {key: value} for words such as `lr=1e-4`, `N=[32,64]`, `L=N`, `task_name=copy`, typed as in YAML.
-
-    Raises:
-        UserError: a word is not `key=value`, its value is not YAML, or a key is given twice.
-    """
-    values: dict[str, Any] = {}
-    for word in words:
-        match = _ASSIGNMENT.fullmatch(word)
-        if match is None or not match[2].strip():
-            raise UserError(f"'{word}': expected key=value, such as lr=1e-4 or N=[32,64] (null for no value)")
-        key = match[1]
-        if key in values:
-            raise UserError(f"'{word}': {key} is given twice")
-        values[key] = _parse_mapping(f"value: {match[2]}", f"'{word}'")["value"]
-    return values
 
 
 def check_no_resolver(text: str, where: str) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -20,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
 from ...config import check_no_resolver, check_plain, load_yaml
+from ...config.words import key_of, parse_word
 from ...errors import UserError, did_you_mean
 from ...resources import resource
 from . import library, published
@@ -63,13 +63,7 @@ def _points(words: Sequence[str], multirun: bool) -> Iterator[list[str]]:
 
 
 def _parse(word: str) -> Override:
-    try:
-        override = OverridesParser.create().parse_override(word)
-    except HydraException as error:
-        hint = "expected key=value, such as optimizer.lr=0.01, ~wandb or +key=value"
-        raise UserError(f"'{word}': {_first_line(error)}; {hint}") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"'{word[:60]} ...': the value cannot be read ({_first_line(error)})") from None
+    override = parse_word(word)
     if re.match(r"hydra\b", override.key_or_group):
         raise UserError(f"'{word}': runs are kept in runs/<experiment>/<hash of the config>; set out=FOLDER instead")
     return override
@@ -139,7 +133,9 @@ def _explain(error: Exception, words: Sequence[str]) -> str:
     """One line for whatever Hydra says in many."""
     unknown = _COULD_NOT_OVERRIDE.search(str(error))
     if unknown:
-        rest = [word for word in words if word.lstrip("+~").partition("=")[0] != unknown[1]]
+        if unknown[1] == "dataset":
+            return "dataset is set by its pipeline: pipeline=digits, dataset.train_size=1000"
+        rest = [word for word in words if key_of(word) != unknown[1]]
         return f"unknown key '{unknown[1]}'{_suggest_key(unknown[1], rest)}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = _group_and_name(str(error.missing_cfg_file))

@@ -27,6 +27,18 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else f"; expected one of: {', '.join(sorted(options))}"
 
 
+def shown(value: object, width: int = 80) -> str:
+    """Returns `repr(value)` in one line of at most `width` characters, whatever the value is."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of more than some thousand digits
+        return "a number of thousands of digits"
+    except RecursionError:
+        return "a value that is nested too deeply"
+    text = " ".join(text.split())
+    return text if len(text) <= width else f"{text[: width - 4]} ..."
+
+
 def run_door(main: Callable[[], int]) -> None:
     """Runs an entry script's `main` and turns its outcome into an exit code: never a traceback for a user's mistake."""
     protect_streams()

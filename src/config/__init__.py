@@ -1,8 +1,26 @@
 """Configs: YAML files and `key=value` words into checked dataclasses and grids of runs."""
 
-from .build import build
+from .build import LARGEST, Count, NotNegative, Positive, Range, Seed, Size, build
 from .canonical import canonical_json
 from .grid import expand_grid
-from .yaml import load_yaml, parse_assignments
+from .plain import check_plain, section
+from .words import parse_assignments
+from .yaml import check_no_resolver, load_yaml
 
-__all__ = ["build", "canonical_json", "expand_grid", "load_yaml", "parse_assignments"]
+__all__ = [
+    "LARGEST",
+    "Count",
+    "NotNegative",
+    "Positive",
+    "Range",
+    "Seed",
+    "Size",
+    "build",
+    "canonical_json",
+    "check_no_resolver",
+    "check_plain",
+    "expand_grid",
+    "load_yaml",
+    "parse_assignments",
+    "section",
+]

@@ -1,12 +1,15 @@
 """A parser of command lines whose errors are one line with a suggestion."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ..errors import EXIT_USAGE, did_you_mean
 from ..variables import check_variables
+
+_WORD = re.compile(r"[+~]*[\w@/.$-]+=|~")  # key=value, group=file, +key=value, ~key
 
 
 class SuggestingParser(argparse.ArgumentParser):
@@ -18,6 +21,8 @@ class SuggestingParser(argparse.ArgumentParser):
         examples: command lines that end the help text.
     """
 
+    options_as_words: tuple[str, ...] = ()
+
     def __init__(self, *, examples: Sequence[str] = (), **options: Any) -> None:
         epilog = "\n".join(["examples:", *(f"  {example}" for example in examples)]) if examples else None
         formatter = argparse.RawDescriptionHelpFormatter
@@ -26,10 +31,30 @@ class SuggestingParser(argparse.ArgumentParser):
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
         parsed, unknown = self.parse_known_args(args, namespace)
         if unknown:
-            word = unknown[0].partition("=")[0]
-            hint = did_you_mean(word, self._long_options(parsed)) if word.startswith("-") else ""
-            self.error(f"unknown argument '{word}'{hint}")
+            self._unknown(unknown[0], parsed)
         return parsed
+
+    def parse_words(self, args: Sequence[str] | None = None) -> tuple[Any, list[str]]:
+        """Returns (options, key=value words); words stand anywhere, also after --set or --overrides.
+
+        `out=runs` is `--out runs`, and so for all `options_as_words`.
+        """
+        args = list(sys.argv[1:] if args is None else args)
+        parsed, rest = self.parse_known_args(args)
+        for word in rest:
+            if not _WORD.match(word):
+                self._unknown(word, parsed, "; a word is key=value")
+        words = [*getattr(parsed, "set", []), *rest]
+        options = [word for word in words if word.partition("=")[0] in self.options_as_words]
+        if options:
+            left = [arg for arg in args if arg not in options]
+            return self.parse_words([*left, *(f"--{word}" for word in options)])
+        return parsed, words
+
+    def _unknown(self, word: str, parsed: argparse.Namespace, hint: str = "") -> NoReturn:
+        word = word.partition("=")[0]
+        hint = did_you_mean(word, self._long_options(parsed)) if word.startswith("-") else hint
+        self.error(f"unknown argument '{word}'{hint}")
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
         args = list(sys.argv[1:] if args is None else args)

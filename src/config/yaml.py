@@ -1,11 +1,6 @@
-"""YAML in: config files and `key=value` words of the command line, typed alike.
-
-Both go through OmegaConf, whose loader reads `1e-4` as a number (plain YAML 1.1 reads it as text) and refuses a key
-that is given twice.
-"""
+"""YAML in. OmegaConf's loader reads `1e-4` as a number (plain YAML 1.1 reads it as text) and refuses a key that is given twice."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +9,14 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ..errors import UserError
+from .plain import check_plain
 
-_ASSIGNMENT = re.compile(r"\s*([A-Za-z_][\w.]*)\s*=(.*)", re.DOTALL)
+LARGEST_FILE = 100_000  # values
+_RESOLVER = re.compile(r"\$\{\s*([\w.]+)\s*:")
 
 
-def load_yaml(path: str | Path) -> dict[str, Any]:
-    """Returns the mapping in the file `path`, interpolations resolved.
+def load_yaml(path: str | Path, resolve: bool = True) -> dict[str, Any]:
+    """Returns the mapping in the file `path`, interpolations resolved unless another file must be there for that.
 
     Raises:
         UserError: the file is missing, is not YAML (with the line), or holds something else than a mapping.
@@ -32,34 +29,46 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
         raise UserError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
-    return _parse_mapping(text, str(path))
+    return _parse_mapping(text, str(path), resolve)
 
 
-def parse_assignments(words: Iterable[str]) -> dict[str, Any]:
-    """Returns {key: value} for words such as `lr=1e-4`, `N=[32,64]`, `L=N`, `task_name=copy`, typed as in YAML.
-
-    Raises:
-        UserError: a word is not `key=value`, its value is not YAML, or a key is given twice.
-    """
-    values: dict[str, Any] = {}
-    for word in words:
-        match = _ASSIGNMENT.fullmatch(word)
-        if match is None or not match[2].strip():
-            raise UserError(f"'{word}': expected key=value, such as lr=1e-4 or N=[32,64] (null for no value)")
-        key = match[1]
-        if key in values:
-            raise UserError(f"'{word}': {key} is given twice")
-        values[key] = _parse_mapping(f"value: {match[2]}", f"'{word}'")["value"]
-    return values
+def check_no_resolver(text: str, where: str) -> None:
+    """Raises UserError for an interpolation that computes or reads: `${oc.env:NAME}` would copy a secret into config and log."""
+    found = _RESOLVER.search(text)
+    if found:
+        raise UserError(
+            f"{where}: the resolver '{found[1]}' is not taken; only keys can stand in ${{...}}, such as ${{model.d_model}}"
+        )
 
 
-def _parse_mapping(text: str, where: str) -> dict[str, Any]:
+def _parse_mapping(text: str, where: str, resolve: bool = True) -> dict[str, Any]:
+    check_no_resolver(text, where)
     try:
-        if not isinstance(yaml.safe_load(text) or {}, dict):  # OmegaConf would read a lone word as a key
+        content = yaml.safe_load(text)
+        if not isinstance(content or {}, dict):  # OmegaConf would read a lone word as a key
             raise UserError(f"{where}: expected a mapping of 'key: value' lines")
-        return OmegaConf.to_container(OmegaConf.create(text), resolve=True)
+        if _is_larger(content, LARGEST_FILE):
+            raise UserError(f"{where}: holds more than {LARGEST_FILE:,} values, counting repeated ones, or itself")
+        parsed = OmegaConf.to_container(OmegaConf.create(text), resolve=resolve)
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
         raise UserError(f"{where}:{line} not valid YAML ({error.problem})") from None
-    except (yaml.YAMLError, OmegaConfBaseException) as error:
+    except RecursionError:
+        raise UserError(f"{where}: is nested too deeply, or holds itself") from None
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, OverflowError) as error:  # also a date that is none
         raise UserError(f"{where}: {str(error).splitlines()[0]}") from None
+    check_plain(parsed, where)
+    return parsed
+
+
+def _is_larger(content: Any, limit: int) -> bool:
+    """Whether there are more values than `limit`, each counted as often as aliases repeat it."""
+    waiting, n = [content], 0
+    while waiting and n <= limit:
+        value = waiting.pop()
+        n += 1
+        if isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+    return n > limit

@@ -7,12 +7,14 @@ observed. Names and defaults are those of the published configs.
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from ..config.build import build
+from ..config.build import Count, NotNegative, Range, build
 from ..errors import UserError, did_you_mean
 
 Interval = Literal["step", "epoch"]
+_Steps = Annotated[int, Range(0)]
+_Factor = Annotated[float, Range(0, 1)]
 
 
 class Schedule:
@@ -48,7 +50,7 @@ class Constant(Schedule):
 class ConstantWarmup(Schedule):
     """Linear from 0, then constant."""
 
-    num_warmup_steps: int = 1000
+    num_warmup_steps: _Steps = 1000
 
     def rate(self, base: float, t: int) -> float:
         return base * _warmup(t, self.num_warmup_steps)
@@ -60,7 +62,7 @@ class Cosine(Schedule):
 
     interval: ClassVar[Interval] = "epoch"
     T_max: int = 100
-    eta_min: float = 1e-6
+    eta_min: NotNegative = 1e-6
 
     def rate(self, base: float, t: int) -> float:
         return self.eta_min + (base - self.eta_min) * (1 + math.cos(math.pi * t / self.T_max)) / 2
@@ -75,7 +77,7 @@ class CosineWarmup(Schedule):
             "zero" stays at 0.
     """
 
-    num_warmup_steps: int = 1000
+    num_warmup_steps: _Steps = 1000
     num_training_steps: int = 40_000
     after_end: Literal["zero", "periodic"] = "zero"
 
@@ -95,7 +97,7 @@ class CosineWarmup(Schedule):
 class LinearWarmup(Schedule):
     """Linear from 0, then linear down to 0 at `num_training_steps`."""
 
-    num_warmup_steps: int = 1000
+    num_warmup_steps: _Steps = 1000
     num_training_steps: int = 40_000
 
     def rate(self, base: float, t: int) -> float:
@@ -113,8 +115,8 @@ class MultiStep(Schedule):
     """base gamma^k after k of the milestones."""
 
     interval: ClassVar[Interval] = "epoch"
-    milestones: tuple[int, ...] = (80, 140, 180)
-    gamma: float = 0.2
+    milestones: tuple[Count, ...] = (80, 140, 180)
+    gamma: _Factor = 0.2
 
     def rate(self, base: float, t: int) -> float:
         return base * self.gamma ** sum(t >= milestone for milestone in self.milestones)
@@ -126,10 +128,10 @@ class Plateau(Schedule):
 
     interval: ClassVar[Interval] = "epoch"
     mode: Literal["min", "max"] = "max"
-    factor: float = 0.2
-    patience: int = 20
-    min_lr: float = 0.0
-    threshold: float = 1e-4
+    factor: _Factor = 0.2
+    patience: _Steps = 20
+    min_lr: NotNegative = 0.0
+    threshold: NotNegative = 1e-4
     _cuts: int = field(default=0, init=False)
     _best: float | None = field(default=None, init=False)
     _bad_epochs: int = field(default=0, init=False)

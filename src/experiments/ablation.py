@@ -2,36 +2,49 @@
 
 `ablation.py` is the door. Each weight delta of the solver's objective (or each size asked for) gives one E, solved once and cached; a
 run trains S4-PTD with it, with a random E of the same size, or one of the baselines S4D (E = P P^T) and S4 (E = 0, not diagonalised).
-Eigenvalues of a random or published E that are not stable are reflected, Re -> -|Re|, as the published code does; `max_real` tells.
+Eigenvalues of a random or published E that are not stable are reflected, Re -> -|Re|, as the published code does; `E_max_real` tells.
 """
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import torch
 
-from ..config import build, load_yaml
-from ..errors import UserError
-from ..linalg.ptd import Perturbation, Spec, random_perturbation, solve_cached
+from ..config.words import key_of, quoted
+from ..errors import UserError, did_you_mean
 from ..report import ablation as report
 from ..report.options import add_report_arguments
 from ..resources import module
 from ..sweep import Control, Run, RunFolder
 from ..sweep.cli import SuggestingParser, add_common_arguments
-from .classify.data import place
-from .ptd_options import (
-    CONFIGS,
-    KEPT,
+from .classify.config import parse
+from .classify.layers import PTDLayer
+from .classify.points import (
+    SHARED,
+    Point,
     add_published_arguments,
-    content_hash,
-    settings,
+    asked_words,
+    defaults_of,
+    first_config,
+    listed,
+    make_runs,
+    run_points,
 )
-from .ptd_training import ClassifierConfig, build_model, evaluation, load_splits, outcome, run_all, train
+from .classify.run import prepare, train
 
 EXPERIMENT = report.PREFIX
-KINDS = ("optimised", "random")
+KINDS = ("optimised", "cond", "random")  # cond: optimised for the condition number alone
+BASELINES = ("s4d", "s4")
+AS_PUBLISHED = {
+    "objective": "published",
+    "states": "merged",
+    "weight": 2,
+    "solver_lr": 1e-5,
+    "solver_iterations": 100_000,
+}
+VARIED = ("delta", "size", "perturbations", "baselines")
 EXAMPLES = (
     "python ablation.py --dataset digits --epochs 20 --d_model 32 --n_layers 2 --size 0.3,0.1,0.03,0.01,0.003",
     "python ablation.py --delta 1,100,1e4,1e6 --objective published",
@@ -39,80 +52,14 @@ EXAMPLES = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class AblationConfig(ClassifierConfig):
-    """Keys of configs/ablation.yaml, for one run: `perturbation` is a kind, `delta` or `size` says which E."""
-
-    objective: Literal["ours", "published"]
-    delta: float | None
-    size: float | None
-    solver_lr: float
-    solver_iterations: int
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.perturbation not in (None, *KINDS):
-            raise UserError(f"perturbations: '{self.perturbation}' is none of {', '.join(KINDS)}")
-        if self.size is not None and self.objective == "published":
-            raise UserError("the published objective takes --delta; a size is for --objective ours")
-
-    def plain(self) -> dict[str, Any]:
-        plain = super().plain()
-        if self.model != "s4-ptd":
-            plain |= {"delta": None, "size": None}
-        return plain
-
-    def spec(self) -> Spec:
-        """The solver's problem; `UserError` for a delta or size out of range."""
-        if self.objective == "published":
-            options = {"real": False, "lr": self.solver_lr, "max_iterations": self.solver_iterations}
-            return Spec(n=self.n, objective="published", delta=self.delta, **options)
-        return Spec(n=self.n, size=self.size) if self.size is not None else Spec(n=self.n, gamma=self.delta)
-
-    def solved(self) -> Perturbation | None:
-        """Returns the E of a run: the solution (from the cache when it was solved before) or a random one of its size; None for S4."""
-        if self.perturbation is None:
-            return None
-        found = solve_cached(self.spec(), _say)
-        return found if self.perturbation == "optimised" else random_perturbation(self.n, found.size, self.seed)
-
-
-def _say(line: str) -> None:
-    print(f"solver: {line}", flush=True)
-
-
 # --- a run ---
 
 
 def work(folders: list[RunFolder], control: Control) -> None:
-    """Trains each run."""
+    """Trains each run; test accuracy is measured after every epoch."""
     for folder in folders:
-        config = build(AblationConfig, folder.config, where=str(folder.path))
-        _run(config, folder, control)
-
-
-def _run(config: AblationConfig, folder: RunFolder, control: Control) -> None:
-    data = place(load_splits(config), torch.device(control.device))
-    found = config.solved()
-    if found is not None and content_hash(found) != config.perturbation_hash:
-        raise UserError("the solver gave another E here than where this run was planned; copy its cache folder over")
-    model = build_model(config, data.splits, found).to(data.device)
-    evaluators = {
-        "val": evaluation(data, data.splits.val, config),
-        "test": evaluation(data, data.splits.test, config),
-    }
-    fitted = train(config, model, data, folder, control, evaluators)
-    folder.finish(
-        {
-            **outcome(model, fitted),
-            **_figures(found),
-        }
-    )
-
-
-def _figures(found: Perturbation | None) -> dict[str, Any]:
-    names = ("size", "size_frobenius", "cond", "max_real", "converged")
-    return {f"E_{name}": None if found is None else getattr(found, name) for name in names}
+        prepared = prepare(parse(folder.config), torch.device(control.device))
+        folder.finish(train(prepared, folder, control, evaluators={"test": prepared.evaluation("test")}))
 
 
 # --- the sweep ---
@@ -120,16 +67,91 @@ def _figures(found: Perturbation | None) -> dict[str, Any]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line of `ablation.py`; returns its exit code."""
-    where = CONFIGS / "ablation.yaml"
-    args = _parser(load_yaml(where)).parse_args(argv)
-    keys = settings(args, where, (*KEPT, "delta", "size", "objective"))
+    args, words = _parser(defaults_of(EXPERIMENT)).parse_words(argv)
     if args.delta is not None and args.size is not None:
         raise UserError("give --delta or --size, not both: a size is reached whatever its delta is")
-    if args.as_published:
-        keys |= {"objective": "published", "states": "merged", "solver_lr": 1e-5, "solver_iterations": 100_000}
-    keys["ssm_lr"] = min(keys["ssm_lr"], keys["lr"])
-    runs = make_runs(keys, args.seeds, str(where))
-    return run_all(runs, AblationConfig, module("experiments.ablation:work"), args, report.report)
+    words = asked_words(EXPERIMENT, args, (*SHARED, "delta", "size", "objective"), words)
+    runs = plan_runs(words, args.seeds, args.as_published)
+    return run_points(runs, module("experiments.ablation:work"), args, report.report)
+
+
+def plan_runs(words: Sequence[str], seeds: Sequence[int], as_published: bool = False) -> list[Run]:
+    """Returns the runs that the words ask for.
+
+    Raises:
+        UserError: an impossible word or combination.
+    """
+    head, *own = words
+    if as_published:
+        own = [*(f"{key}={quoted(value)}" for key, value in AS_PUBLISHED.items()), *own]
+    base = first_config([head, *own])
+    if "ssm_lr" not in map(key_of, own) and base["ssm_lr"] > base["lr"]:
+        own = [*own, f"ssm_lr={base['lr']}"]
+    make_runs(EXPERIMENT, [head, *own], [_baseline("s4", 0)], VARIED)  # what is wrong is said before anything is solved
+    return make_runs(EXPERIMENT, [head, *own], points(base, seeds), VARIED)
+
+
+def points(base: dict[str, Any], seeds: Sequence[int]) -> list[Point]:
+    """Returns, for each seed, the baselines, then every kind of perturbation at every delta or size.
+
+    Solves each E once, so that it is in the cache before the workers start.
+    """
+    kinds, baselines = listed(base["perturbations"]), listed(base["baselines"])
+    for name, chosen, known in (("perturbations", kinds, KINDS), ("baselines", baselines, BASELINES)):
+        for value in chosen:
+            if value not in known:
+                raise UserError(f"{name}: unknown '{value}'{did_you_mean(str(value), known)}")
+    solvers = _solvers(base) if kinds else []
+    found: list[Point] = []
+    for seed in seeds:
+        found += [_baseline(model, seed) for model in baselines]
+        found += [_perturbed(kind, solver, seed) for solver in solvers for kind in kinds]
+    return found
+
+
+def _solvers(base: dict[str, Any]) -> list[PTDLayer]:
+    """A layer for each delta or size, whose E is the solution; all are checked before the first is solved."""
+    sizes, deltas = listed(base["size"]), listed(base["delta"])
+    if sizes and base["objective"] == "published":
+        raise UserError("the published objective takes --delta; a size is for --objective ours")
+    targets = [{"perturbation_size": _number("size", size)} for size in sizes]
+    targets = targets or [{"delta": _number("delta", delta)} for delta in deltas]
+    options = {name: base[name] for name in ("objective", "solver_lr", "solver_iterations")}
+    layers = [PTDLayer(d_state=base["n"], perturbation="solve", **options, **target) for target in targets]
+    for layer in layers:
+        layer.check_target()
+    return layers
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise UserError(f"{name}: expected numbers, got {value!r}")
+    return float(value)
+
+
+def _baseline(model: str, seed: int) -> Point:
+    words = (f"model/layer=p1/{model}", f"train.seed={seed}")
+    return Point({"model": model, "perturbation": None, "delta": None, "size": None}, words, model)
+
+
+def _perturbed(kind: str, solver: PTDLayer, seed: int) -> Point:
+    """S4-PTD with a solution, or with a random E of its size."""
+    if kind == "cond" and solver.perturbation_size is not None:
+        solver = replace(solver, perturbation="cond")  # a delta is of that objective anyway
+    found = solver.find(_say)
+    if kind == "random":
+        layer = {"perturbation": "random", "perturbation_size": found.size, "perturbation_seed": seed}
+    else:
+        names = ("perturbation", "perturbation_size", "delta", "objective", "solver_lr", "solver_iterations")
+        layer = {name: getattr(solver, name) for name in names}
+    words = (f"model.layer.{name}={quoted(value)}" for name, value in layer.items())
+    asked = {"model": "s4-ptd", "perturbation": kind, "delta": solver.delta, "size": solver.perturbation_size}
+    label = f"s4-ptd {kind} ||E||/||A||={found.size:.3g}"
+    return Point(asked, ("model/layer=p1/s4-ptd", *words, f"train.seed={seed}"), label)
+
+
+def _say(line: str) -> None:
+    print(f"solver: {line}", flush=True)
 
 
 def _parser(defaults: dict[str, Any]) -> SuggestingParser:
@@ -164,33 +186,3 @@ def number_list(text: str) -> list[float]:
         return [float(word) for word in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected numbers such as 1 or 1,100,1e4, got '{text}'") from None
-
-
-def make_runs(keys: dict[str, Any], seeds: Sequence[int], where: str) -> list[Run]:
-    """Returns the runs of a sweep, for each seed: the baselines, then every kind of perturbation at every delta or size.
-
-    Solves each E once, so that it is in the cache before the workers start.
-    """
-    keys = dict(keys)
-    deltas, sizes, kinds, baselines = (_listed(keys.pop(k)) for k in ("delta", "size", "perturbations", "baselines"))
-    targets = [{"delta": None, "size": s} for s in sizes] or [{"delta": d, "size": None} for d in deltas]
-    points = [{"model": model, "perturbation": None, "delta": None, "size": None} for model in baselines]
-    points += [{"model": "s4-ptd", "perturbation": kind, **target} for target in targets for kind in kinds]
-    blank = {"perturbation_hash": None}
-    configs = [build(AblationConfig, {**keys, **point, **blank, "seed": s}, where) for s in seeds for point in points]
-    for config in configs:
-        if config.perturbation is not None:
-            config.spec()  # all targets are checked before the first is solved
-    return [_planned(config) for config in configs]
-
-
-def _listed(value: Any) -> list[Any]:
-    return [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
-
-
-def _planned(config: AblationConfig) -> Run:
-    plain = config.plain()
-    found = config.solved()
-    plain["perturbation_hash"] = None if found is None else content_hash(found)
-    of_E = f" {config.perturbation} ||E||/||A||={found.size:.3g}" if found else ""
-    return Run(EXPERIMENT, plain, f"{config.model}{of_E} {config.dataset} seed={config.seed}")

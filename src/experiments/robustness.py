@@ -5,6 +5,7 @@ spike of S4D's transfer function enters every SSM layer. A run trains one model 
 and noisy test accuracy after every epoch, and is probed with the other noises at its end.
 """
 
+import argparse
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -13,84 +14,65 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..config import build, load_yaml
-from ..dataloaders import Splits
+from ..config import build
+from ..engine import Evaluation
 from ..errors import UserError, did_you_mean
 from ..linalg.legs_transfer import last_spike
 from ..report import robustness as report
 from ..report.options import add_report_arguments
 from ..resources import module
-from ..sweep import Control, Interrupted, Run, RunFolder
+from ..sweep import Control, Interrupted, RunFolder
 from ..sweep.cli import SuggestingParser, add_common_arguments
 from ..tasks.noise import FourierMode, injected
-from .classify.data import place
-from .ptd_models import PERTURBED, layer_steps, middle_step
-from .ptd_options import (
-    CONFIGS,
-    KEPT,
+from .classify.config import parse
+from .classify.points import (
+    SHARED,
+    Point,
     add_published_arguments,
-    checked_perturbation,
-    content_hash,
-    find_perturbation,
-    model_list,
-    settings,
+    asked_words,
+    defaults_of,
+    first_config,
+    listed,
+    make_runs,
+    run_points,
 )
-from .ptd_training import (
-    ClassifierConfig,
-    build_model,
-    evaluation,
-    first,
-    load_splits,
-    outcome,
-    run_all,
-    train,
-)
-from .robustness_probes import GROUPS, Probe, input_steps, probes
+from .classify.run import Prepared, prepare, train
+from .robustness_probes import GROUPS, Probe, input_steps, layer_steps, middle_step, probes
 
 EXPERIMENT = report.PREFIX
 NOISE_SEED = 20231001  # every model meets the same draws
+_PTD = ("model.layer.perturbation=${perturbation}", "model.layer.perturbation_size=${perturbation_size}")
+MODELS = {"s4d": (), "s4-ptd": _PTD, "s4": (), "s5": (), "s5-ptd": _PTD}
 EXAMPLES = (
     "python robustness.py --dataset digits --epochs 30",
     "python robustness.py --models s4d,s4-ptd,s4 --seeds 2 --num_cpus 2",
-    "python robustness.py --perturbation solve --set perturbation_size=0.1 --noise frequency,amplitude",
-    "python robustness.py --set ssm_lr=0.001 d_model=32 n_layers=2 train_size=10000",
+    "python robustness.py --perturbation solve perturbation_size=0.1 --noise frequency,amplitude",
+    "python robustness.py ssm_lr=0.001 d_model=32 n_layers=2 train_size=10000",
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class RobustnessConfig(ClassifierConfig):
-    """Keys of configs/robustness.yaml, for one run.
+class Probing:
+    """`probe` of a run's config; see `configs/robustness.yaml`."""
 
-    Attributes:
-        perturbation_size: ||E||_2 / ||A_H||_2 of 'solve' and 'random'; null is the published one.
-        amplitude: of the Fourier mode after every epoch.
-        noise: groups of probes after the last epoch.
-        probe_size: test examples of each of those.
-        frequency_count, frequency_amplitudes: of the frequency sweep.
-    """
-
-    perturbation_size: float | None
     amplitude: float
     noise: tuple[str, ...]
-    probe_size: int | None
+    size: int | None
     frequency_count: int
     frequency_amplitudes: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         for name in self.noise:
             if name not in GROUPS:
                 raise UserError(f"noise: unknown group '{name}'{did_you_mean(name, GROUPS)}")
         if not (self.amplitude > 0 and all(a > 0 for a in self.frequency_amplitudes)):
             raise UserError("amplitude and frequency_amplitudes: expected positive numbers")
-        if self.frequency_count < 2 or (self.probe_size is not None and self.probe_size < 1):
+        if self.frequency_count < 2 or (self.size is not None and self.size < 1):
             raise UserError("expected frequency_count of 2 or more and probe_size of 1 or more (or null)")
 
-    def plain(self) -> dict[str, Any]:
-        plain = super().plain()
-        if self.perturbation not in ("solve", "random") or self.model not in PERTURBED:
-            plain["perturbation_size"] = None
-        return plain
+    def probes(self, n: int) -> list[Probe]:
+        """Returns the probes after the last epoch, of an SSM of n states."""
+        return probes(self.noise, n, self.frequency_count, self.frequency_amplitudes)
 
 
 # --- a run ---
@@ -99,52 +81,33 @@ class RobustnessConfig(ClassifierConfig):
 def work(folders: list[RunFolder], control: Control) -> None:
     """Trains and probes each run."""
     for folder in folders:
-        config = build(RobustnessConfig, folder.config, where=str(folder.path))
-        _run(config, folder, control)
+        prepared = prepare(parse(folder.config), torch.device(control.device))
+        probing, n = build(Probing, prepared.config.probe, "probe"), prepared.config.layer.d_state
+        spike = Probe("spike", "fourier", "layers", FourierMode(last_spike(n), probing.amplitude))
+        test = {"test": prepared.evaluation("test"), "noisy": _evaluation(prepared, spike)}
+        result = train(prepared, folder, control, evaluators=test)
+        rows = []
+        for probe in probing.probes(n):
+            if control.stop():
+                raise Interrupted
+            measured = _evaluation(prepared, probe, probing.size)(prepared.model)
+            named = {"group": probe.group, "kind": probe.kind, "omega": probe.omega, "level": probe.level}
+            rows.append({**named, **measured})
+        examples = min(probing.size or len(prepared.splits.test), len(prepared.splits.test))
+        folder.finish({**result, "omega": last_spike(n), "probe_examples": examples, "probes": rows})
 
 
-def _run(config: RobustnessConfig, folder: RunFolder, control: Control) -> None:
-    data = place(load_splits(config), torch.device(control.device))
-    perturbation = checked_perturbation(config, config.perturbation_size)
-    model = build_model(config, data.splits, perturbation).to(data.device)
-    spike = Probe("spike", "fourier", "layers", FourierMode(last_spike(config.n), config.amplitude))
-    evaluators = {
-        "val": evaluation(data, data.splits.val, config),
-        "test": evaluation(data, data.splits.test, config),
-        "noisy": evaluation(data, data.splits.test, config, _around(spike, data.splits)),
-    }
-    fitted = train(config, model, data, folder, control, evaluators)
-    few = first(data.splits.test, config.probe_size)
-    rows = []
-    for probe in probes(config.noise, config.n, config.frequency_count, config.frequency_amplitudes):
-        if control.stop():
-            raise Interrupted
-        measured = evaluation(data, few, config, _around(probe, data.splits))(model)
-        named = {"group": probe.group, "kind": probe.kind, "omega": probe.omega, "level": probe.level}
-        rows.append({**named, **measured})
-    folder.finish(
-        {
-            **outcome(model, fitted),
-            "omega": last_spike(config.n),
-            "cond": None if perturbation is None else perturbation.cond,
-            "size": None if perturbation is None else perturbation.size,
-            "probe_examples": len(few),
-            "probes": rows,
-        }
-    )
-
-
-def _around(probe: Probe, splits: Splits):
-    """Returns what puts a probe's noise around a model."""
+def _evaluation(prepared: Prepared, probe: Probe, size: int | None = None) -> Evaluation:
+    """The evaluation on the test split, or on `size` examples of it, with the probe's noise."""
+    d_input = prepared.splits.d_input
 
     def around(model: nn.Module) -> AbstractContextManager:
         if probe.noise is None:
             return nullcontext()
-        if probe.place == "layers":
-            return injected(layer_steps(model), probe.noise, NOISE_SEED)
-        return injected([(model, input_steps(splits.d_input, middle_step()))], probe.noise, NOISE_SEED)
+        at_input = [(model, input_steps(d_input, middle_step()))]
+        return injected(at_input if probe.place == "input" else layer_steps(model), probe.noise, NOISE_SEED)
 
-    return around
+    return prepared.evaluation("test", around=around, size=size)
 
 
 # --- the sweep ---
@@ -152,16 +115,29 @@ def _around(probe: Probe, splits: Splits):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line of `robustness.py`; returns its exit code."""
-    where = CONFIGS / "robustness.yaml"
-    args = _parser(load_yaml(where)).parse_args(argv)
-    options = (*KEPT, "models", "perturbation", "residual", "noise")
-    keys = settings(args, where, options)
-    models = keys.pop("models")
+    args, words = _parser(defaults_of(EXPERIMENT)).parse_words(argv)
     if args.as_published:
-        keys["states"] = "all"
-    models = [models] if isinstance(models, str) else models
-    runs = [_make_run(keys, model, seed, str(where)) for seed in args.seeds for model in models]
-    return run_all(runs, RobustnessConfig, module("experiments.robustness:work"), args, report.report)
+        words = ["states=all", "weight=2", *words]
+    options = (*SHARED, "residual", "models", "perturbation", "noise")
+    words = asked_words(EXPERIMENT, args, options, words)
+    base = first_config(words)
+    build(Probing, base["probe"], "probe")
+    runs = make_runs(EXPERIMENT, words, points(base, args.seeds), varied=("models",))
+    return run_points(runs, module("experiments.robustness:work"), args, report.report)
+
+
+def points(base: dict[str, Any], seeds: Sequence[int]) -> list[Point]:
+    """Returns each model with each seed."""
+    models = listed(base["models"])
+    for model in models:
+        if model not in MODELS:
+            raise UserError(f"models: unknown model '{model}'{did_you_mean(str(model), MODELS)}")
+    return [_point(model, seed) for seed in seeds for model in models]
+
+
+def _point(model: str, seed: int) -> Point:
+    own = {} if MODELS[model] else {"perturbation": None, "perturbation_size": None}
+    return Point({"model": model, **own}, (f"model/layer=p1/{model}", *MODELS[model], f"train.seed={seed}"), model)
 
 
 def _parser(defaults: dict[str, Any]) -> SuggestingParser:
@@ -176,7 +152,7 @@ def _parser(defaults: dict[str, Any]) -> SuggestingParser:
         "--models",
         type=model_list,
         metavar="LIST",
-        help=f"of s4d, s4-ptd, s4, s5, s5-ptd (default: {','.join(defaults['models'])})",
+        help=f"of {', '.join(MODELS)} (default: {','.join(defaults['models'])})",
     )
     parser.add_argument(
         "--perturbation",
@@ -194,19 +170,17 @@ def _parser(defaults: dict[str, Any]) -> SuggestingParser:
     return parser
 
 
+def model_list(text: str) -> tuple[str, ...]:
+    """Returns the models of a comma-separated list."""
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in MODELS:
+            raise argparse.ArgumentTypeError(f"unknown model '{name}'{did_you_mean(name, MODELS)}")
+    return names
+
+
 def noise_groups(text: str) -> tuple[str, ...]:
     """Returns the groups of a comma-separated list, or of the words all and none."""
     if text in ("all", "none"):
         return GROUPS if text == "all" else ()
     return tuple(text.split(","))
-
-
-def _make_run(keys: dict[str, Any], model: str, seed: int, where: str) -> Run:
-    config = build(RobustnessConfig, {**keys, "model": model, "seed": seed, "perturbation_hash": None}, where)
-    plain = config.plain()
-    if config.model in PERTURBED:
-        if config.perturbation is None:
-            raise UserError(f"{model} needs a perturbation: a .mat or .npz file, rank1, solve or random")
-        found = find_perturbation(config.perturbation, config.n, config.perturbation_size)
-        plain["perturbation_hash"] = content_hash(found)
-    return Run(EXPERIMENT, plain, f"{model} {config.dataset} seed={seed}")

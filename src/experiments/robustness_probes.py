@@ -12,16 +12,21 @@
 | corruption | input  | brightness, contrast, blur, pixelate, impulse, each at two severities           |
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
+from ..layers import S4Block
 from ..linalg.legs_transfer import last_spike, pole_frequencies
+from ..models import Classifier
 from ..tasks.corruptions import Blur, Brightness, Contrast, Impulse, Pixelate
 from ..tasks.noise import FourierMode, Masking, Noise, White
 
+DT_MIN, DT_MAX = 0.001, 0.1
 GROUPS = ("frequency", "amplitude", "white", "input", "pixels", "mask", "corruption")
 AMPLITUDES = (0.03, 0.1, 0.3, 1.0, 3.0)
 STRENGTHS = (0.1, 0.3, 1.0)
@@ -85,6 +90,27 @@ def probes(groups: tuple[str, ...], n: int, count: int, amplitudes: tuple[float,
     if "corruption" in groups:
         found += [Probe("corruption", kind, "input", noise, level) for kind, level, noise in CORRUPTIONS]
     return found
+
+
+def layer_steps(model: Classifier) -> list[tuple[nn.Module, Tensor]]:
+    """Returns every SSM layer with the steps dt (H,) of its channels.
+
+    S5's states are shared by its channels and each has its own dt: all channels get the middle of their log-uniform range, 0.01, which is
+    the step of the published S5 test too.
+    """
+    layers = [block.layer for block in model.tower.backbone.blocks]
+    return [(layer, _steps(layer, model.tower.d_model)) for layer in layers]
+
+
+def _steps(layer: nn.Module, H: int) -> Tensor:
+    if isinstance(layer, S4Block):
+        return layer.kernel.dt().detach()
+    return torch.full((H,), middle_step(), dtype=torch.float64)
+
+
+def middle_step() -> float:
+    """The geometric mean of the range from which dt is drawn."""
+    return math.sqrt(DT_MIN * DT_MAX)
 
 
 def input_steps(d_input: int, dt: float) -> torch.Tensor:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..config import expand_grid, load_yaml, parse_assignments
+from ..config import expand_grid, load_yaml, parse_assignments, section
 from ..engine import (
     Evaluation,
     GeneratedBatches,
@@ -38,7 +38,7 @@ from ..report.index import IndexPage
 from ..report.options import Options, add_report_arguments
 from ..resources import module, resource
 from ..sweep import Control, Run, RunFolder
-from ..sweep.cli import SuggestingParser, add_assignments, add_common_arguments
+from ..sweep.cli import SuggestingParser, add_common_arguments
 from ..sweep.script import run_script
 from ..tasks.tokens import HELD_OUT, TokenBatch, TokenTask
 from .selectivity_config import DatasetConfig, SelectivityConfig, TrainConfig, from_flat, from_plain
@@ -50,7 +50,7 @@ EXTRAPOLATION = tuple(2**k for k in range(6, 15))
 EXAMPLES = (
     "python train_selectivity.py --config delay.yaml --compare_real_complex",
     "python train_selectivity.py --config induction.yaml --ablation --num_cpus 8",
-    "python train_selectivity.py --config delay.yaml --overrides model.ssm_type=S6-Complex dataset.lag=16 dataset.extra=16",
+    "python train_selectivity.py --config delay.yaml model.ssm_type=S6-Complex dataset.lag=16 dataset.extra=16",
 )
 
 
@@ -157,8 +157,8 @@ def _plain(final: Mapping[str, float], prefix: str) -> dict[str, float]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line of `train_selectivity.py`; returns its exit code."""
-    args = _parser().parse_args(argv)
-    runs = _runs(args)
+    args, words = _parser().parse_words(argv)
+    runs = _runs(args, words)
     if not args.dry_run:
         print("\n".join(_models(runs)))
     return run_script(
@@ -180,9 +180,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--config", required=True, metavar="FILE", help="delay.yaml, induction.yaml, or a file of yours"
     )
-    add_assignments(
-        parser, "--overrides", "config keys such as model.ssm_type=S6-Complex; a list makes it an axis of the sweep"
-    )
     grids = parser.add_mutually_exclusive_group()
     grids.add_argument("--compare_real_complex", action="store_true", help="S6-Real and S6-Complex, three seeds each")
     grids.add_argument(
@@ -197,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _runs(args: argparse.Namespace) -> list[Run]:
+def _runs(args: argparse.Namespace, words: Sequence[str]) -> list[Run]:
     """All runs that the command line asks for, checked."""
     path = Path(args.config) if Path(args.config).exists() else CONFIGS / args.config
     if not path.exists():
@@ -205,16 +202,18 @@ def _runs(args: argparse.Namespace) -> list[Run]:
             f"--config {args.config}: no such file{did_you_mean(args.config, [p.name for p in CONFIGS.glob('*.yaml')])}"
         )
     content = load_yaml(path)
-    grids = content.pop("sweep", {})
+    grids = section(content.pop("sweep", {}), f"{path}: sweep")
+    for name in ("dataset", "train", "model"):
+        section(content.get(name, {}), f"{path}: {name}")
     content.pop("wandb", None)  # published files may hold a key; --wandb and the environment decide here
     base = _flat(content)
     choice = "ablation" if args.ablation else "compare_real_complex" if args.compare_real_complex else None
     if choice is not None and choice not in grids:
         raise UserError(f"{path}: has no sweep.{choice}; copy it from configs/selectivity/induction.yaml")
-    axes = dict(grids[choice]) if choice else {}
+    axes = section(grids[choice], f"{path}: sweep.{choice}") if choice else {}
     if args.seeds is not None:
         axes["seed"] = list(args.seeds)
-    for key, value in parse_assignments(args.overrides).items():
+    for key, value in parse_assignments(words).items():
         _check_key(key, base)
         if isinstance(value, list) and key != "lengths":
             axes[key] = value
@@ -246,7 +245,7 @@ def _check_key(key: str, base: Mapping[str, Any]) -> None:
         *base,
     }
     if key not in known:
-        raise UserError(f"--overrides {key}: unknown key{did_you_mean(key, known)}")
+        raise UserError(f"unknown key '{key}'{did_you_mean(key, known)}")
 
 
 def _with_lengths(config: SelectivityConfig) -> SelectivityConfig:

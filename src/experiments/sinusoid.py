@@ -26,17 +26,17 @@ from ..engine import (
 )
 from ..engine.state import seed_all
 from ..errors import UserError, did_you_mean, run_door
-from ..layers import S4Block
 from ..models import Classifier, ResidualBackbone, Tower
 from ..report import sinusoid as report
 from ..report.index import IndexPage
 from ..report.options import Options, add_report_arguments
 from ..resources import module
 from ..sweep import Control, Run, RunFolder
-from ..sweep.cli import SuggestingParser, add_assignments, add_common_arguments
+from ..sweep.cli import SuggestingParser, add_common_arguments
 from ..sweep.script import run_script
-from .ptd_models import PERTURBED, ssm_kernel
-from .ptd_options import checked_perturbation, content_hash, find_perturbation, model_list
+from .classify.contents import content_hash
+from .classify.layers import Layer, parse_layer
+from .robustness import model_list
 
 EXPERIMENT = report.PREFIX
 EXAMPLES = (
@@ -106,17 +106,21 @@ def squared_error(model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, R
     return {"loss": Ratio((model(x) - y).square().sum(), y.numel())}
 
 
+def layer_of(config: SinusoidConfig) -> Layer:
+    """Returns the SSM layer: A, B and dt frozen, no term D u."""
+    keys = {"_name_": "s4", "d_state": config.n, "dt_min": config.dt, "dt_max": config.dt, "lr": 0.0, "skip": False}
+    if config.model != "s4":
+        E = "rank1" if config.model == "s4d" else config.perturbation
+        keys |= {"_name_": "s4-ptd", "states": "pairs", "perturbation": E}
+    return parse_layer(keys)
+
+
 def make_model(config: SinusoidConfig) -> nn.Module:
     """Returns encoder, SSM layers without norm or residual (both would hide the amplitude), mean over time, two outputs."""
     seed_all(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
-    frozen = {"dt": 0.0, "A": 0.0, "B": 0.0, "C": None}
-    found = checked_perturbation(config) if config.model in PERTURBED else None
-    dt = (config.dt, config.dt)
-    layers = [
-        S4Block(ssm_kernel(config.model, config.d_model, config.n, found, frozen, "pairs", generator, dt), skip=False)
-        for _ in range(config.n_layers)
-    ]
+    layer = layer_of(config)
+    layers = [layer.make(config.d_model, 0.0, False, generator) for _ in range(config.n_layers)]
     backbone = ResidualBackbone(layers, config.d_model, prenorm=False, norm=None, residual=False)
     return Classifier(Tower(nn.Linear(1, config.d_model), backbone), 2)
 
@@ -184,14 +188,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--models", type=model_list, default=("s4d", "s4-ptd", "s4"), metavar="LIST", help="default: all three"
     )
-    add_assignments(parser, "--set", "keys of SinusoidConfig")
     add_common_arguments(parser, seeds="3", project_name="sinusoid")
     add_report_arguments(parser)
-    args = parser.parse_args(argv)
-    keys = parse_assignments(args.set)
+    args, words = parser.parse_words(argv)
+    keys = parse_assignments(words)
     for key in keys:
         if key in ("model", "seed", "perturbation_hash") or key not in SinusoidConfig.__dataclass_fields__:
-            raise UserError(f"--set {key}: unknown key{did_you_mean(key, SinusoidConfig.__dataclass_fields__)}")
+            raise UserError(f"unknown key '{key}'{did_you_mean(key, SinusoidConfig.__dataclass_fields__)}")
     runs = [_make_run(keys, model, seed) for seed in args.seeds for model in args.models]
     steps = lambda run: run.config["steps"]
     return run_script(
@@ -205,10 +208,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _make_run(keys: dict, model: str, seed: int) -> Run:
-    config = build(SinusoidConfig, {**keys, "model": model, "seed": seed}, "--set")
+    config = build(SinusoidConfig, {**keys, "model": model, "seed": seed}, "sinusoid")
     plain = asdict(config)
-    if model in PERTURBED:
-        plain["perturbation_hash"] = content_hash(find_perturbation(config.perturbation, config.n))
+    if model == "s4-ptd":
+        plain["perturbation_hash"] = content_hash(layer_of(config).find())
     else:
         plain["perturbation"] = None
     return Run(EXPERIMENT, plain, f"{model} n={config.n} seed={seed}")

@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from ..config import build, expand_grid, load_yaml, parse_assignments
+from ..config import build, expand_grid, load_yaml, parse_assignments, section
 from ..errors import UserError, did_you_mean
 from ..report import theory as report
 from ..report.index import IndexPage
 from ..report.options import Options, add_report_arguments
 from ..resources import module, resource
 from ..sweep import Control, Interrupted, Run, RunFolder, Survey
-from ..sweep.cli import SuggestingParser, add_assignments, add_common_arguments, positive_int
+from ..sweep.cli import SuggestingParser, add_common_arguments, positive_int
 from ..sweep.devices import pick_devices
 from ..sweep.script import run_script
 from ..theory.config import TheoryConfig
@@ -40,7 +40,7 @@ SAVE_SECONDS = 20.0
 EXAMPLES = (
     "python train_theory.py --experiment complex",
     "python train_theory.py --experiment real --seeds 5 --num_cpus 8",
-    "python train_theory.py --experiment complex --num_epochs 20000 --set N=[32,64] task_name=copy",
+    "python train_theory.py --experiment complex --num_epochs 20000 N=32,64 task_name=copy",
     "python train_theory.py --experiment real --as_published --dry_run",
 )
 _NOT_OF_THE_RUN = ("use_wandb", "wandb_project_name")  # published keys that change no number
@@ -157,9 +157,9 @@ def _errors(K: np.ndarray, phi: np.ndarray, squared: str, l1: str, suffix: str) 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line of `train_theory.py`; returns its exit code."""
-    args = _parser().parse_args(argv)
+    args, words = _parser().parse_words(argv)
     where = CONFIGS / f"theory_{args.experiment}.yaml"
-    base, axes, wandb = _settings(args, where)
+    base, axes, wandb = _settings(args, words, where)
     experiment = f"theory-{args.experiment}"
     runs = [_run(experiment, point, args.as_published, str(where)) for point in expand_grid(base, axes)]
     on_cpu = args.device == "auto" and args.gpus is None  # the compiled loops are fast there
@@ -192,25 +192,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--num_epochs", type=positive_int, metavar="N", help="optimizer steps (default: 500000, as published)"
     )
-    add_assignments(
-        parser, "--set", "config keys; a swept key takes the value or list given, such as N=256 or N=[32,64]"
-    )
     return parser
 
 
-def _settings(args: argparse.Namespace, where: Path) -> tuple[dict[str, Any], dict[str, Any], str]:
+def _settings(
+    args: argparse.Namespace, words: Sequence[str], where: Path
+) -> tuple[dict[str, Any], dict[str, Any], str]:
     """The config file with the command line's changes: (fixed keys, swept axes, W&B mode)."""
     base = load_yaml(where)
-    axes = base.pop("sweep", {})
+    axes = section(base.pop("sweep", {}), f"{where}: sweep")
     axes["seed"] = list(args.seeds)
-    changes = parse_assignments(args.set)
+    changes = parse_assignments(words)
     if args.num_epochs is not None:
         if "num_epochs" in changes:
-            raise UserError("num_epochs is given twice: by --num_epochs and by --set")
+            raise UserError("num_epochs is given twice: by --num_epochs and by a word")
         changes["num_epochs"] = args.num_epochs
     for key, value in changes.items():
         if key not in base:
-            raise UserError(f"--set {key}: unknown key{did_you_mean(key, base)}")
+            raise UserError(f"unknown key '{key}'{did_you_mean(key, base)}")
         if isinstance(value, list):
             axes[key] = value
         else:

@@ -1,30 +1,32 @@
 """The command line of `train.py`: one run here, a sweep of runs (-m), or the evaluation of a checkpoint (train.mode=test)."""
 
+import argparse
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import OmegaConf
 
+from ..config.words import key_of
 from ..engine import choose_device, distributed
 from ..engine.device import autocast, slowness
-from ..errors import EXIT_FAILED, EXIT_INTERRUPTED, UserError, did_you_mean
+from ..errors import EXIT_FAILED, EXIT_INTERRUPTED, UserError
 from ..report import train as report
 from ..report.index import IndexPage
 from ..report.options import Options, add_report_arguments
 from ..resources import module
 from ..stop import StopSignals
-from ..sweep import Control, Interrupted, Run, run_sweep, survey
-from ..sweep.cli import SuggestingParser, add_gpu_arguments, positive_int
-from ..sweep.devices import count_workers, describe_slots, make_slots, pick_devices
+from ..sweep import Control, Interrupted, Run, survey
+from ..sweep.cli import SuggestingParser, add_common_arguments
+from ..sweep.devices import pick_devices
 from ..sweep.folder import RunFolder
 from ..sweep.job import Job, Note, Outcome, Settings, run_job
 from ..sweep.lock import check_writable
-from ..sweep.script import say_outcome
-from ..sweep.sweep import LAUNCHERS
+from ..sweep.script import run_script
 from ..tracking import environment
 from ..tracking.wandb_choice import WandbChoice, choose_wandb
 from ..variables import is_started_by_torchrun
@@ -44,33 +46,38 @@ EXAMPLES = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The script; returns its exit code."""
-    parser = _parser()
-    args, words = parser.parse_known_args(argv)
-    for word in words:
-        if word.startswith("-"):
-            options = [option for option in parser._option_string_actions if option.startswith("--")]
-            raise UserError(f"unknown option '{word}'{did_you_mean(word, options)}")
+    args, words = _parser().parse_words(argv)
+    words = [*words, *_seed_words(args.seeds, words)]
+    args.multirun = args.multirun or args.seeds is not None
     composed = compose_all(words, args.multirun)
-    configs = [_parsed(one) for one in composed]
+    configs = [_parsed(one, args) for one in composed]
     if args.cfg:
         print("\n---\n".join(OmegaConf.to_yaml(OmegaConf.create(one.config)).rstrip() for one in composed))
         return 0
     runs = [_run(one, config) for one, config in zip(composed, configs, strict=True)]
-    devices = _devices(configs[0].device, args)
+    if args.multirun:
+        return _sweep(runs, configs, args)
+    if args.gpus is not None or args.runs_per_gpu > 1:
+        raise UserError("--gpus and --runs_per_gpu are of -m; one run takes device=cuda:1, or many GPUs with torchrun")
     if args.dry_run:
         todo = survey(runs, configs[0].out)
-        lines = [*todo.lines(), f"{len(runs)} runs: {todo.summary()}"]
-        print("\n".join([*lines, *([_placement(devices, args)] if args.multirun else [])]))
+        print("\n".join([*todo.lines(), f"{len(runs)} runs: {todo.summary()}"]))
         return 0
-    if args.multirun:
-        _say_slowness(configs, devices)
-        return _sweep(runs, configs[0], args, devices)
     device = choose_device(configs[0].device)
     autocast(device, configs[0].trainer.precision)  # says at once what this device cannot
     with distributed.process_group(device):
         if configs[0].train.mode == "test":
             return _evaluate(configs[0], device)
         return _train_here(runs[0], configs[0], device)
+
+
+def _seed_words(seeds: Sequence[int] | None, words: Sequence[str]) -> list[str]:
+    """--seeds as a word."""
+    if seeds is None:
+        return []
+    if "train.seed" in map(key_of, words):
+        raise UserError("train.seed is given twice: by --seeds and by a word")
+    return [f"train.seed={','.join(map(str, seeds))}"]
 
 
 def _parser() -> SuggestingParser:
@@ -86,58 +93,36 @@ def _parser() -> SuggestingParser:
     add("-m", "--multirun", action="store_true", help="one run for each combination of values given as a,b,c")
     add("--cfg", choices=("job",), help="print the composed config and stop")
     add("--resolve", action="store_true", help="accepted: --cfg always shows values, not interpolations")
-    add("--dry_run", action="store_true", help="print what would be run, and what is done already, and stop")
-    add("--num_cpus", type=positive_int, default=1, metavar="N", help="of -m: runs at a time on a CPU (default: 1)")
-    add_gpu_arguments(parser, "of -m: ")
-    add("--launcher", choices=LAUNCHERS, default="process", help="of -m: this machine, or a Ray cluster (RAY_ADDRESS)")
-    add("--retry_failed", action="store_true", help="of -m: do failed runs again, from their last checkpoint")
+    add_common_arguments(parser, project_name="ssm-experiments", as_published=False)
     add_report_arguments(parser, "of -m: ")
+    parser.set_defaults(out=None, device=None, wandb=None, project_name=None, seeds=None, num_cpus=1)
     return parser
 
 
-def _parsed(one: Composed) -> TrainConfig:
+def _parsed(one: Composed, args: argparse.Namespace) -> TrainConfig:
+    """The checked config; options go before its keys `out`, `device` and `wandb`."""
     config = parse(one.config)
     check_layer(config)
-    return config
+    wandb = {"mode": args.wandb or config.wandb.mode, "project": args.project_name or config.wandb.project}
+    return replace(
+        config, out=args.out or config.out, device=args.device or config.device, wandb=replace(config.wandb, **wandb)
+    )
 
 
 def _run(one: Composed, config: TrainConfig) -> Run:
-    changes = [word for word in one.words if _key(word) not in ("experiment", "wandb", "out", "device")]
+    changes = [word for word in one.words if key_of(word) not in ("experiment", "wandb", "out", "device")]
     if config.train.ckpt:  # its folder's name is that of the run it came from
         started = "train.ckpt=" + "/".join(Path(config.train.ckpt).parts[-2:])
-        changes = [started if _key(word) == "train.ckpt" else word for word in changes]
+        changes = [started if key_of(word) == "train.ckpt" else word for word in changes]
     label = config.wandb.name or " ".join([one.experiment, *changes])
     name = re.sub(r"[^\w.-]+", "-", one.experiment)
     return Run(f"{report.PREFIX}{name}", config.plain, label)
-
-
-def _key(word: str) -> str:
-    return word.lstrip("+~").partition("=")[0]
 
 
 def _wandb(config: TrainConfig) -> WandbChoice:
     if config.wandb.entity is not None:
         os.environ.setdefault("WANDB_ENTITY", config.wandb.entity)
     return choose_wandb(config.wandb.mode, config.wandb.project)
-
-
-def _devices(device: str, args: Any) -> list[str]:
-    """The devices of a sweep, from the key `device` and --gpus; a numbered device is a list of one GPU. Empty without -m."""
-    kind, _, index = device.partition(":")
-    if not args.multirun:
-        if args.gpus is not None or args.runs_per_gpu > 1:
-            raise UserError(
-                "--gpus and --runs_per_gpu are of -m; one run takes device=cuda:1, or many GPUs with torchrun"
-            )
-        return []
-    if index and args.gpus is not None:
-        raise UserError(f"--gpus and device={device} do not go together; leave one of them out")
-    return pick_devices(kind, (int(index),) if index.isdigit() else args.gpus, args.launcher)
-
-
-def _placement(devices: list[str], args: Any) -> str:
-    workers = count_workers(devices, args.num_cpus, args.runs_per_gpu)
-    return describe_slots(make_slots(devices, workers), args.launcher)
 
 
 def _say_slowness(configs: list[TrainConfig], devices: list[str]) -> None:
@@ -148,28 +133,27 @@ def _say_slowness(configs: list[TrainConfig], devices: list[str]) -> None:
             print(warning, flush=True)
 
 
-def _sweep(runs: list[Run], config: TrainConfig, args: Any, devices: list[str]) -> int:
+def _sweep(runs: list[Run], configs: list[TrainConfig], args: argparse.Namespace) -> int:
+    config = configs[0]
     if is_started_by_torchrun():
         raise UserError("-m and torchrun do not go together: a sweep starts its own processes")
     if config.train.mode == "test":
         raise UserError("-m trains; evaluate one checkpoint at a time")
-    _wandb(config)
-    page = IndexPage(config.out)
-    outcome = run_sweep(
+    devices = pick_devices(config.device, args.gpus, args.launcher)
+    if not args.dry_run:
+        _say_slowness(configs, devices)
+        _wandb(config)
+    folders = sorted({Path(config.out) / run.experiment for run in runs})
+    args.out, args.wandb, args.project_name = config.out, config.wandb.mode, config.wandb.project
+    return run_script(
         runs,
         module("experiments.classify.run:work"),
-        out=config.out,
-        workers=count_workers(devices, args.num_cpus, args.runs_per_gpu),
-        devices=devices,
+        args,
         steps=_steps,
-        launcher=args.launcher,
-        retry_failed=args.retry_failed,
-        wandb=config.wandb.mode,
-        wandb_project=config.wandb.project,
-        watch=page.refresh,
+        report=lambda folder: report.report(folders, Options.of(args, runs)),
+        page=IndexPage(config.out),
+        devices=devices,
     )
-    folders = sorted({Path(config.out) / run.experiment for run in runs})
-    return say_outcome(outcome, config.out, lambda: report.report(folders, Options.of(args, runs)), page)
 
 
 def _steps(run: Run) -> int:
@@ -232,7 +216,8 @@ def _train_in_folder(folder: RunFolder, prepared: Prepared, control: Control) ->
 
     def work(folders: list[RunFolder], control: Control) -> None:
         distributed.broadcast(True)  # the other processes wait for it
-        train(prepared, folders[0], control, say=_say, progress=True, resume=config.train.resume == "auto")
+        result = train(prepared, folders[0], control, say=_say, progress=True, resume=config.train.resume == "auto")
+        folders[0].finish(result)
 
     def note(message: Any) -> None:
         if isinstance(message, Note):

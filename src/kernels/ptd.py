@@ -1,16 +1,18 @@
 """S4-PTD: S4D on a perturbed HiPPO matrix, A_H + E = V Lambda V^-1 with V well-conditioned.
 
 Source: Yu et al., arXiv 2310.01698, Section 4. B = V^-1 B_H and C = C0 V with C0 real normal, so that the kernel is
-that of (A_H + E, B_H, C0). When E is real, the eigenvalues come in conjugate pairs and one of each is kept.
+that of (A_H + E, B_H, C0).
 """
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from ..errors import UserError
 from ..linalg.hippo import legs
 from .diagonal import DiagonalInit, DiagonalKernel
+
+States = Literal["pairs", "all", "merged"]
 
 
 class Perturbation(Protocol):
@@ -22,24 +24,37 @@ class Perturbation(Protocol):
     Vinv: np.ndarray  # (n, n)
 
 
-def ptd_kernel(perturbation: Perturbation, H: int, *, reflect: bool = False, **options) -> DiagonalKernel:
-    """Returns the S4-PTD kernel of a perturbation.
+def ptd_kernel(
+    perturbation: Perturbation, H: int, *, states: States = "pairs", reflect: bool = False, **options
+) -> DiagonalKernel:
+    """Returns the S4-PTD kernel of a perturbation, which sets the number of states, for H channels.
 
     Args:
-        perturbation: the eigen-decomposition to start from; it sets the number of states.
-        H: number of channels.
-        reflect: replaces Re(Lambda) by -|Re(Lambda)|, as the published code does; default: refuse Re >= 0.
+        states, reflect: see `ptd_init`.
         options: see `DiagonalKernel`.
 
     Raises:
         UserError: an eigenvalue with Re >= 0, unless `reflect` is set.
     """
-    return DiagonalKernel(H, init=ptd_init(perturbation, reflect), **options)
+    return DiagonalKernel(H, init=ptd_init(perturbation, states, reflect), **options)
 
 
-def ptd_init(perturbation: Perturbation, reflect: bool = False) -> DiagonalInit:
-    """Returns where S4-PTD starts: all n states, or for a real E one of each pair and every real one."""
-    Lambda, V = np.asarray(perturbation.Lambda), np.asarray(perturbation.V)
+def ptd_init(
+    found: Perturbation, states: States = "pairs", reflect: bool = False, weight: float | None = None
+) -> DiagonalInit:
+    """Returns where S4-PTD starts.
+
+    Args:
+        states: 'pairs' keeps one state of each conjugate pair of a real E and every real one (all n of a complex E);
+            'all' keeps all n; 'merged' is 'all' with B = 1 and C = C0 V o (V^-1 B_H), so that what is trained as C is the product.
+        reflect: replaces Re(Lambda) by -|Re(Lambda)|, as the published code does; False refuses Re >= 0.
+        weight: of every state in K = Re sum weight C B exp(t dt Lambda). None counts a pair that one state stands for twice and every
+            other state once; 2 is what the published robustness and ablation codes give to all n.
+
+    Raises:
+        UserError: an eigenvalue with Re >= 0, unless `reflect` is set.
+    """
+    Lambda, V = np.asarray(found.Lambda), np.asarray(found.V)
     if Lambda.real.max() >= 0:
         if not reflect:
             raise UserError(
@@ -47,11 +62,15 @@ def ptd_init(perturbation: Perturbation, reflect: bool = False) -> DiagonalInit:
                 "or set reflect=true for the published -|Re|"
             )
         Lambda = -np.abs(Lambda.real) + 1j * Lambda.imag
-    B = np.asarray(perturbation.Vinv) @ legs(len(Lambda))[1]
-    weight = np.ones(len(Lambda))
-    if np.isrealobj(perturbation.E) or not np.any(np.imag(perturbation.E)):
+    B = np.asarray(found.Vinv) @ legs(len(Lambda))[1]
+    weights = np.ones(len(Lambda))
+    if states == "pairs" and not np.any(np.imag(found.E)):
         alone = np.abs(Lambda.imag) <= 1e-9 * np.abs(Lambda).max()
-        weight = np.where(alone, 1.0, 2.0)
         kept = alone | (Lambda.imag > 0)
-        Lambda, B, V, weight = Lambda[kept], B[kept], V[:, kept], weight[kept]
-    return DiagonalInit(Lambda.astype(complex), B.astype(complex), V.astype(complex), weight)
+        Lambda, B, V = Lambda[kept], B[kept], V[:, kept]
+        weights = np.where(alone, 1.0, 2.0)[kept]
+    if states == "merged":
+        V, B = V * B, np.ones_like(B)
+    if weight is not None:
+        weights = np.full(len(Lambda), float(weight))
+    return DiagonalInit(Lambda.astype(complex), B.astype(complex), V.astype(complex), weights)

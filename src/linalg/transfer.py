@@ -78,6 +78,21 @@ def transfer_function(system: System) -> Callable[[ArrayLike], Complex]:
     return _diagonal(system) if system.A.ndim == 1 else _dense(system)
 
 
+def state_response(A: Array, B: Array) -> Callable[[ArrayLike], Complex]:
+    """Returns the function s -> (sI - A)^-1 B, shape (n, s.size), for a dense A (n, n) and B (n,), see `transfer_function`."""
+    T, Q = schur(A, output="complex")
+    b, n = Q.conj().T @ B, len(B)
+
+    def state(s: ArrayLike) -> Complex:
+        s = np.asarray(s, dtype=np.complex128).ravel()
+        x = np.zeros((n, s.size), dtype=np.complex128)
+        for k in reversed(range(n)):  # back substitution in (sI - T) x = b, for all s at once
+            x[k] = (b[k] + T[k, k + 1 :] @ x[k + 1 :]) / (s - T[k, k])
+        return Q @ x
+
+    return state
+
+
 def transfer_dplr(Lambda: Array, P: Array, B: Array, C: Array, s: ArrayLike) -> Complex:
     """Returns G(s) for A = diag(Lambda) - P P^*, P of shape (n, r), by Woodbury: O(n r + r^3) for each s.
 
@@ -117,15 +132,9 @@ def _diagonal(system: System) -> Callable[[ArrayLike], Complex]:
 
 
 def _dense(system: System) -> Callable[[ArrayLike], Complex]:
-    T, Q = schur(system.A, output="complex")
-    b, c = Q.conj().T @ system.B, system.C @ Q
-    n = len(b)
+    state = state_response(system.A, system.B)
 
     def G(s: ArrayLike) -> Complex:
-        s = np.asarray(s, dtype=np.complex128)
-        x = np.zeros((n, s.size), dtype=np.complex128)
-        for k in reversed(range(n)):  # back substitution in (sI - T) x = b, for all s at once
-            x[k] = (b[k] + T[k, k + 1 :] @ x[k + 1 :]) / (s.ravel() - T[k, k])
-        return (c @ x).reshape(s.shape) + system.D
+        return (system.C @ state(s)).reshape(np.shape(s)) + system.D
 
     return G

@@ -30,9 +30,21 @@ COMPARED = (
 )
 ACCURACIES = ("val_accuracy", "test_accuracy", "train_accuracy")
 COLUMNS = ["model", "perturbation", "||E||/||A||", "cond(V)", "max Re", "seeds", *ACCURACIES]
-COLORS = {"s4d": style.COMPLEX, "s4": style.TARGET, "optimised": style.REAL, "random": style.CYCLE[1]}
-NAMES = {"s4d": "S4D", "s4": "S4", "optimised": "S4-PTD, optimised E", "random": "S4-PTD, random E of equal size"}
-MARKERS = {"optimised": "o", "random": "s"}
+COLORS = {
+    "s4d": style.COMPLEX,
+    "s4": style.TARGET,
+    "optimised": style.REAL,
+    "cond": style.CYCLE[2],
+    "random": style.CYCLE[1],
+}
+NAMES = {
+    "s4d": "S4D",
+    "s4": "S4",
+    "optimised": "S4-PTD, optimised E",
+    "cond": "S4-PTD, E for least cond(V) alone",
+    "random": "S4-PTD, random E of equal size",
+}
+MARKERS = {"optimised": "o", "cond": "^", "random": "s"}
 NOTE = (
     "Accuracies in percent: mean over seeds ± 95 % interval (Student); * is the best. "
     "A random E is another one for each seed (cond: the largest). max Re above 0: "
@@ -55,7 +67,7 @@ def report(
 
 
 def kind(record: Record) -> str:
-    """Returns 's4d', 's4', 'optimised' or 'random'."""
+    """Returns 's4d', 's4' or how E was found."""
     return record.config["perturbation"] or record.config["model"]
 
 
@@ -103,7 +115,7 @@ def figure(runs: list[Record]) -> "Figure":
     """Accuracy and cond(V) against ||E||_2 / ||A_H||_2."""
     drawn, (line,) = style.panels(1, 2, 3.0)
     points = _points(runs)
-    for which in ("optimised", "random"):
+    for which in MARKERS:
         own = {size: same for (k, size), same in points.items() if k == which}
         look = {"color": COLORS[which], "marker": MARKERS[which], "markersize": 5}
         means = [mean(same, result("test_accuracy")).value for same in own.values()]

@@ -1,7 +1,7 @@
 """A report with a section for each setting of its runs: what the image experiments write."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..tables import Table
@@ -49,7 +49,7 @@ def write_report(layout: Layout, folders: Sequence[Path] | Path, options: Option
         UserError: no such runs there, or a folder that cannot be written to.
     """
     with open_page(folders, layout.prefix, layout.title, layout.headline, options, expected=expected) as page:
-        done = [record for record in page.records if record.done]
+        done = [as_asked(record) for record in page.records if record.done]
         done = sorted(done, key=layout.order) if layout.order else done
         groups = grouped(done, lambda record: setting(record.config, layout.compared))
         endings = slugs(runs[0].config for runs in groups.values())
@@ -59,6 +59,23 @@ def write_report(layout: Layout, folders: Sequence[Path] | Path, options: Option
         for ending, make in files:
             page.csv(f"{layout.prefix}{ending}.csv", _joined(make, groups.values()))
         return page.finish()
+
+
+def as_asked(record: Record) -> Record:
+    """Returns a run of P1's scripts by the short keys that its script was asked with; `rest` is what else is no matter of its layer.
+
+    Runs of earlier versions have only short keys, with `val_accuracy` for `val/accuracy`; they stay as they are.
+    """
+    if "asked" not in record.config:
+        return record
+    rest = {key: value for key, value in record.config.items() if key not in ("asked", "contents", "reference")}
+    rest["model"] = {key: value for key, value in rest["model"].items() if key != "layer"}
+    rest["train"] = {key: value for key, value in rest["train"].items() if key != "seed"}
+    asked = record.config["asked"]
+    result = {name.replace("/", "_"): value for name, value in record.result.items()}
+    for name in ("E_size", "E_cond", "E_max_real"):  # of what is varied: a baseline has none, though S4D is E = P P^T
+        result[name] = result.get(name) if asked.get("perturbation") else None
+    return replace(record, config={**asked, "rest": rest}, result=result)
 
 
 def _section(layout: Layout, page: Page, runs: list[Record], ending: str) -> None:

@@ -1,6 +1,7 @@
 """The numbers behind the pictures of P1's theory (P1 = arXiv 2310.01698): each function returns one `Table`, the picture's CSV."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from ..linalg.legs_transfer import g_diag_from_dplr, g_dplr, last_spike, pole_fr
 from ..linalg.ptd import Perturbation, load_perturbation, random_perturbation, rank1, solve_cached
 from ..linalg.ptd.frontier import frontier
 from ..linalg.ptd.named import DATA
-from ..linalg.ptd.spec import Spec
+from ..linalg.ptd.spec import PUBLISHED_SIZES, Spec
 from ..linalg.transfer import System, diag_system, dplr_system, ptd_system, transfer_function
 from ..linalg.worst_output import legs_state, perturbed_state, worst_distance
 from ..tables import Table
@@ -25,10 +26,11 @@ GAIN_ORDER, GAIN_SIZES = 32, (0.5, 0.1, 0.03, 0.01, 0.003)
 SCALES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of E, in the comparison with the bounds
 
 
-def committed() -> dict[int, Perturbation]:
-    """Returns the perturbations in data/, by n."""
-    paths = {int(path.stem.removeprefix("ptbHiPPO")): path for path in Path(DATA).glob("ptbHiPPO*.mat")}
-    return {n: load_perturbation(paths[n], n) for n in sorted(paths)}
+def committed(objective: Literal["distance", "cond"] = "distance") -> dict[int, Perturbation]:
+    """Returns the perturbations in data/ that were solved for one objective, by n."""
+    suffix = "_cond" if objective == "cond" else ""
+    paths = {n: Path(DATA) / f"ptbHiPPO{n}{suffix}.mat" for n in PUBLISHED_SIZES}
+    return {n: load_perturbation(path, n) for n, path in paths.items()}
 
 
 def grid(n: int) -> np.ndarray:
@@ -92,7 +94,7 @@ def conditioning() -> Table:
     """cond(V) against ||E||_2 / ||A_H||_2 for solved E and for random ones (median and quartiles of 25 draws)."""
     rows = []
     for n in COND_ORDERS:
-        for point in frontier(Spec(n=n, size=COND_SIZES[0]), COND_SIZES):
+        for point in frontier(Spec(n=n, objective="cond", size=COND_SIZES[0]), COND_SIZES):
             draws = [random_perturbation(n, point.size, seed) for seed in range(RANDOM_DRAWS)]
             quartiles = np.quantile([draw.cond for draw in draws], (0.5, 0.25, 0.75))
             unstable = np.mean([draw.max_real >= 0 for draw in draws])

@@ -4,13 +4,13 @@ import argparse
 import re
 
 from ..config.command_line import SuggestingParser
+from ..errors import did_you_mean
 from ..tracking.wandb_choice import MODES
 from .devices import Gpus, available_cores
 from .sweep import LAUNCHERS
 
 __all__ = [
     "SuggestingParser",
-    "add_assignments",
     "add_common_arguments",
     "add_gpu_arguments",
     "gpu_list",
@@ -19,17 +19,28 @@ __all__ = [
 ]
 
 DEVICES = ("auto", "cpu", "cuda")
+_WORDS = ("out", "device", "num_cpus", "seeds", "launcher", "gpus", "runs_per_gpu", "project_name")  # also key=value
 
 
-def add_common_arguments(parser: argparse.ArgumentParser, *, seeds: str = "3", project_name: str) -> None:
-    """Adds the options that all sweep scripts share.
+def add_common_arguments(
+    parser: SuggestingParser, *, seeds: str = "3", project_name: str, as_published: bool = True
+) -> None:
+    """Adds the options that all scripts share; `key=value` words may stand beside them.
 
     Args:
         seeds: the default of --seeds, in the words of the command line.
         project_name: the default of --project_name (the W&B project).
+        as_published: with --as_published.
     """
+    parser.options_as_words = _WORDS
     add = parser.add_argument
-    add("--device", choices=DEVICES, default="auto", help="where to compute (default: auto, cuda if there is one)")
+    add(
+        "--device",
+        type=device_name,
+        default="auto",
+        metavar="|".join(DEVICES),
+        help="where to compute (default: auto, cuda if there is one; cuda:1 is cuda with --gpus 1)",
+    )
     add(
         "--num_cpus",
         type=positive_int,
@@ -56,12 +67,17 @@ def add_common_arguments(parser: argparse.ArgumentParser, *, seeds: str = "3", p
     )
     add("--wandb", choices=MODES, default="auto", help="Weights & Biases; auto: online with a key and a network")
     add("--project_name", default=project_name, metavar="NAME", help="the W&B project (default: %(default)s)")
-    add("--as_published", action="store_true", help="behave as the published code does where it differs from its paper")
-
-
-def add_assignments(parser: argparse.ArgumentParser, option: str, text: str) -> None:
-    """Adds an option that takes key=value words, any number of them and more than once."""
-    parser.add_argument(option, nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=text)
+    add(
+        "--set",
+        "--overrides",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="another way to write key=value words, which can also stand alone",
+    )
+    if as_published:
+        add("--as_published", action="store_true", help="as the published code where it differs from its paper")
 
 
 def add_gpu_arguments(parser: argparse.ArgumentParser, prefix: str = "") -> None:
@@ -79,6 +95,13 @@ def add_gpu_arguments(parser: argparse.ArgumentParser, prefix: str = "") -> None
         metavar="K",
         help=f"{prefix}runs at a time on each GPU (default: 1); there are GPUs x K workers",
     )
+
+
+def device_name(text: str) -> str:
+    """Returns a device that pick_devices knows: auto, cpu, cuda, or one of several cards as cuda:1."""
+    if text not in DEVICES and not re.fullmatch(r"cuda:\d+", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a choice{did_you_mean(text, DEVICES)}")
+    return text
 
 
 def positive_int(text: str) -> int:

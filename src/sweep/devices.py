@@ -20,12 +20,17 @@ def pick_devices(device: str, gpus: Gpus | None = None, launcher: str = "process
     """Returns the devices for the options --device and --gpus: CUDA devices, or the CPU.
 
     Args:
-        device: "auto" (CUDA where there is some), "cpu" or "cuda".
+        device: "auto" (CUDA where there is some), "cpu", "cuda", or "cuda:1" for one card by number.
         gpus: the numbers wanted; "auto" and None are all.
 
     Raises:
         UserError: a CUDA device was asked for that is not there, or one together with the CPU, or by number on a Ray cluster.
     """
+    device, _, index = device.partition(":")
+    if index:
+        if gpus is not None:
+            raise UserError(f"--gpus and device={device}:{index} do not go together; leave one of them out")
+        gpus = (int(index),)
     if isinstance(gpus, tuple) and launcher == "ray" and "RAY_ADDRESS" in os.environ:
         raise UserError("--gpus: a Ray cluster chooses among its own GPUs; leave the numbers out")
     if device == "cpu":

@@ -1,12 +1,12 @@
 """A mapping becomes a dataclass, or a line that says which key is wrong and what was expected."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 
-from src.config import build
-from src.errors import UserError
+from src.config import Count, Range, build
+from src.errors import UserError, shown
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Toy:
     radii: tuple[float, ...] = ()
     pair: tuple[int, str] = (0, "")
     names: list[str] | None = None
+    share: Annotated[float, Range(0, 1, above=True)] = 1.0
+    limit: Annotated[float, Range(0, 1)] | Count = 1.0
 
     def __post_init__(self) -> None:
         if self.N < 1:
@@ -36,7 +38,6 @@ def toy(**values: object) -> Toy:
         ("N", 3.0, 3),
         ("N", 1e3, 1000),
         ("lr", 1, 1.0),
-        ("lr", float("inf"), float("inf")),
         ("L", 64, 64),
         ("L", 64.0, 64),
         ("L", "N", "N"),
@@ -49,6 +50,10 @@ def toy(**values: object) -> Toy:
         ("radii", [1, 0.5], (1.0, 0.5)),
         ("pair", [2, "a"], (2, "a")),
         ("names", ["a"], ["a"]),
+        ("share", 1, 1.0),
+        ("limit", 1, 1),
+        ("limit", 1.0, 1.0),
+        ("limit", 10, 10),
     ],
 )
 def test_values_that_fit(key, given, built):
@@ -67,6 +72,12 @@ def test_values_that_fit(key, given, built):
         ("N", float("inf"), "N = inf is not a whole number"),
         ("N", None, "N = None is not a whole number"),
         ("N", [32, 64], "N = [32, 64] is not a whole number; a list of values can only be given for a swept key"),
+        ("lr", float("inf"), "lr = inf is not a number; it must be finite"),
+        ("N", 2**53 + 1, "N = 9007199254740993 is not a whole number"),
+        ("N", 10**5000, "N = a number of thousands of digits is not a whole number"),
+        ("N", 1e300, "N = 1e+300 is not a whole number"),
+        ("share", 0.0, "share = 0.0 is not a number above 0 and of at most 1"),
+        ("share", 1.5, "share = 1.5 is not a number above 0 and of at most 1"),
         ("lr", "abc", "lr = 'abc' is not a number"),
         ("lr", False, "lr = False is not a number"),
         ("L", 1.5, "L = 1.5 is not a whole number or text"),
@@ -81,6 +92,7 @@ def test_values_that_fit(key, given, built):
         (3, 1, "unknown key '3'; expected one of: L, N"),
         ("N", 0, "N = 0 must be at least 1"),
     ],
+    ids=shown,
 )
 def test_values_that_do_not_fit(key, given, message):
     with pytest.raises(UserError) as error:
@@ -89,6 +101,12 @@ def test_values_that_do_not_fit(key, given, message):
     assert "\n" not in str(error.value)
     if key != "N" or given != 0:
         assert str(error.value).startswith("toy.yaml: ")
+
+
+@pytest.mark.parametrize("mapping", [None, [1], 3, "text", True])
+def test_a_section_that_is_no_mapping(mapping):
+    with pytest.raises(UserError, match=r"toy\.yaml = .* is not a mapping of keys to values"):
+        build(Toy, mapping, "toy.yaml")
 
 
 def test_a_missing_key_is_named_with_its_type():

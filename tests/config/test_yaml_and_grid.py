@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.config import canonical_json, expand_grid, load_yaml, parse_assignments
+from src.config.words import quoted
 from src.errors import UserError
 
 VALUES = {
@@ -58,19 +59,28 @@ def test_broken_files_are_one_line_with_the_place(tmp_path, text, message):
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.yaml: no such file"):
         load_yaml(tmp_path / "nowhere.yaml")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="is a folder, a pipe or a device"):
         load_yaml(tmp_path)
     (tmp_path / "a.yaml").write_bytes(b"a: \xff")
     with pytest.raises(UserError, match="cannot be read"):
         load_yaml(tmp_path / "a.yaml")
 
 
-@pytest.mark.parametrize("word", ["lr", "=1", "lr=", "lr= ", "1lr=2", "lr=[1", "lr=a: b", "l r=1", ""])
+@pytest.mark.parametrize("word", ["lr", "=1", "lr=", "lr= ", "1lr=2", "lr=[1", "l r=1", "", "~lr", "+lr=1"])
 def test_malformed_words_are_named(word):
     with pytest.raises(UserError) as error:
         parse_assignments(["N=1", word])
     assert f"'{word}'" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("value", ["a b", "it's", 1e-05, [1, "x y"], None, True, "runs/x.mat", "a,b", "[1"])
+def test_a_quoted_value_comes_back(value):
+    assert parse_assignments([f"key={quoted(value)}"]) == {"key": value}
+
+
+def test_commas_span_values_as_a_list_does():
+    assert parse_assignments(["N=32,64", "lr=[1e-3]"]) == {"N": [32, 64], "lr": [1e-3]}
 
 
 def test_a_key_given_twice_is_an_error():

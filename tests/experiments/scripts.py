@@ -1,5 +1,7 @@
 """What the tests of several scripts do alike: run the work of one folder, and look at the line that a wrong option gives."""
 
+import re
+
 import pytest
 
 from src.errors import run_door
@@ -16,11 +18,11 @@ def worked(work, folder, control=None):
 
 
 def assert_one_line(main, words, expected, capsys):
-    """The script ends with code 2 and one line that holds `expected`."""
+    """The script ends with code 2 and one line that holds `expected`, text or a pattern."""
     with pytest.raises(SystemExit) as exit_:
         run_door(lambda: main(words))
     captured = capsys.readouterr()
     assert exit_.value.code == 2
     assert len(captured.err.strip().splitlines()) == 1, captured.err
     assert captured.err.startswith("error: ")
-    assert expected in captured.err
+    assert re.search(expected, captured.err) if isinstance(expected, re.Pattern) else expected in captured.err

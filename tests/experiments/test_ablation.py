@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.config import build, load_yaml
 from src.errors import UserError
 from src.experiments import ablation
-from src.experiments.ablation import AblationConfig, main, make_runs, work
+from src.experiments.ablation import main, plan_runs, work
+from src.experiments.classify.config import parse
+from src.experiments.classify.points import defaults_of
 from src.linalg.ptd import Spec, named, random_perturbation, solve_cached
 from src.sweep import Control, Interrupted, RunFolder, collect
 from tests.experiments.scripts import assert_one_line, worked
@@ -25,9 +26,14 @@ def own_cache(monkeypatch, tmp_path):
     monkeypatch.setattr(named, "cache_folder", lambda: tmp_path / "cache")
 
 
-def keys(**changes):
-    small = dict(dataset="digits", epochs=1, d_model=8, n_layers=1, batch_size=50, n=4, train_size=100)
-    return load_yaml(ablation.CONFIGS / "ablation.yaml") | small | dict(val_size=20, test_size=40) | changes
+def planned(seeds=(0,), as_published=False, **changes):
+    small = dict(epochs=1, d_model=8, n_layers=1, batch_size=50, n=4, train_size=100, val_size=20, test_size=40)
+    words = [f"{key}={value}" for key, value in {**small, **changes}.items()]
+    return plan_runs(["experiment=ablation", "pipeline=digits", *words], seeds, as_published)
+
+
+def asked(folder_or_run):
+    return folder_or_run.config["asked"]
 
 
 def train(out, run, control=None):
@@ -42,7 +48,7 @@ def test_a_sweep_over_sizes_has_baselines_and_both_kinds_of_E(tmp_path, monkeypa
     assert main(words) == 0
     assert "6 runs done" in capsys.readouterr().out
     folders = collect(tmp_path, "ablation")
-    found = {(f.config["model"], f.config["perturbation"], f.config["size"]): f.result() for f in folders}
+    found = {(asked(f)["model"], asked(f)["perturbation"], asked(f)["size"]): f.result() for f in folders}
     assert set(found) == {
         ("s4d", None, None),
         ("s4", None, None),
@@ -63,7 +69,7 @@ def test_each_E_is_solved_once_and_not_once_a_layer(tmp_path, monkeypatch):
     solved = []
     original = named.solve
     monkeypatch.setattr(named, "solve", lambda spec, **rest: solved.append(spec) or original(spec, **rest))
-    runs = make_runs(keys(size=[0.1, 0.05], n_layers=3), (0, 1), "test")
+    runs = planned((0, 1), size="[0.1,0.05]", n_layers=3)
     assert len(runs) == 2 * (2 + 2 * 2)
     for run in runs[:4]:
         train(tmp_path / "runs", run)
@@ -71,67 +77,70 @@ def test_each_E_is_solved_once_and_not_once_a_layer(tmp_path, monkeypatch):
 
 
 def test_the_run_has_the_E_that_its_config_says():
-    config = dict(model="s4-ptd", seed=3, perturbation_hash=None, delta=None)
-    base = {k: v for k, v in keys().items() if k not in ("perturbations", "baselines", "delta", "size")}
-    optimised = build(AblationConfig, {**base, **config, "size": 0.1, "perturbation": "optimised"})
-    random = build(AblationConfig, {**base, **config, "size": 0.1, "perturbation": "random"})
+    runs = planned((3,), size="[0.1]", baselines="[]")
+    optimised, random = (parse(run.config).layer.find() for run in runs)
     expected = solve_cached(Spec(n=4, size=0.1))
-    np.testing.assert_array_equal(optimised.solved().E, expected.E)
-    np.testing.assert_array_equal(random.solved().E, random_perturbation(4, expected.size, seed=3).E)
-    with_delta = build(AblationConfig, {**base, **config, "delta": 2.0, "size": None, "perturbation": "optimised"})
-    np.testing.assert_array_equal(with_delta.solved().E, solve_cached(Spec(n=4, gamma=2.0)).E)
+    np.testing.assert_array_equal(optimised.E, expected.E)
+    np.testing.assert_array_equal(random.E, random_perturbation(4, expected.size, seed=3).E)
+    (with_delta, _) = planned(delta="[2]", baselines="[]")
+    expected = solve_cached(Spec(n=4, objective="cond", gamma=2.0))
+    np.testing.assert_array_equal(parse(with_delta.config).layer.find().E, expected.E)
+    (cond,) = planned(size="[0.1]", baselines="[]", perturbations="[cond]")
+    expected = solve_cached(Spec(n=4, objective="cond", size=0.1))
+    np.testing.assert_array_equal(parse(cond.config).layer.find().E, expected.E)
 
 
 def test_a_larger_delta_gives_a_smaller_E():
-    runs = make_runs(keys(delta=[0.1, 10.0], perturbations=["optimised"], baselines=[]), (0,), "test")
-    configs = [build(AblationConfig, run.config) for run in runs]
-    norms = [np.linalg.norm(config.solved().E, 2) for config in configs]
+    runs = planned(delta="[0.1,10]", perturbations="[optimised]", baselines="[]")
+    norms = [np.linalg.norm(parse(run.config).layer.find().E, 2) for run in runs]
     assert norms[0] > norms[1]
 
 
 def test_the_published_objective_is_selectable_and_trains(tmp_path):
-    chosen = keys(objective="published", delta=[10.0], baselines=[], solver_iterations=300, states="merged")
-    runs = make_runs(chosen, (0,), "test")
-    spec = build(AblationConfig, runs[0].config).spec()
+    runs = planned(
+        objective="published", delta="[10]", baselines="[]", solver_iterations=300, states="merged", weight=2
+    )
+    spec = parse(runs[0].config).layer.spec()
     assert (spec.objective, spec.delta, spec.real, spec.max_iterations) == ("published", 10.0, False, 300)
     for run in runs:
-        assert np.isfinite(train(tmp_path / "runs", run).result()["test_loss"])
+        assert np.isfinite(train(tmp_path / "runs", run).result()["test/loss"])
 
 
-def test_as_published_sets_what_the_published_code_does(tmp_path, monkeypatch, capsys):
-    seen = {}
-    monkeypatch.setattr(ablation, "make_runs", lambda chosen, seeds, where: seen.update(chosen) or [])
-    with pytest.raises(IndexError):  # no runs to go on with
-        main([*TINY, *SWEEP, "--as_published", "--out", str(tmp_path), "--lr", "0.0005"])
-    expected = {"objective": "published", "states": "merged", "solver_lr": 1e-5, "solver_iterations": 100_000}
-    assert {name: seen[name] for name in expected} == expected
-    assert seen["ssm_lr"] == 0.0005  # min(0.001, lr)
+def test_as_published_sets_what_the_published_code_does(monkeypatch):
+    monkeypatch.setattr(ablation, "points", lambda base, seeds: [ablation._baseline("s4d", 0)])
+    (run,) = planned(as_published=True, lr=0.0005)
+    expected = {"objective": "published", "solver_lr": 1e-5, "solver_iterations": 100_000}
+    assert {name: asked(run)[name] for name in expected} == expected
+    layer = run.config["model"]["layer"]
+    assert (layer["states"], layer["weight"]) == ("merged", 2.0)
+    assert layer["lr"]["A"] == layer["lr"]["dt"] == 0.0005  # min(0.001, lr)
 
 
 def test_published_defaults():
-    defaults = load_yaml(ablation.CONFIGS / "ablation.yaml")
+    defaults = defaults_of("ablation")
     published = dict(epochs=200, batch_size=64, n_layers=6, d_model=512, weight_decay=0.01, dropout=0.1, lr=0.01)
     assert {name: defaults[name] for name in published} == published
     assert defaults["delta"] == [1]
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(tmp_path):
-    run = make_runs(keys(size=[0.1], epochs=3, baselines=[]), (0,), "test")[0]
+    run = planned(size="[0.1]", epochs=3, baselines="[]")[0]
     whole = train(tmp_path / "whole", run)
     asked = iter(range(100))
     with pytest.raises(Interrupted):
         train(tmp_path / "parts", run, Control(stopped=lambda: next(asked) == 2))
-    assert train(tmp_path / "parts", run).result() == whole.result()
+    plain = lambda folder: {k: v for k, v in folder.result().items() if k != "epoch_seconds"}
+    assert plain(train(tmp_path / "parts", run)) == plain(whole)
 
 
 def test_another_solution_than_the_planned_one_is_refused(tmp_path):
-    run = make_runs(keys(size=[0.1], baselines=[]), (0,), "test")[0]
-    run.config["perturbation_hash"] = "0" * 12
+    run = planned(size="[0.1]", baselines="[]")[0]
+    run.config["contents"]["perturbation"] = "0" * 12
     folder = RunFolder(tmp_path / "runs", run)
     folder.path.mkdir(parents=True)
     with folder.locked():
         folder.start({})
-        with pytest.raises(UserError, match="another E"):
+        with pytest.raises(UserError, match="planned with"):
             work([folder], Control())
 
 

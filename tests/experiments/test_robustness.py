@@ -7,19 +7,19 @@ import pytest
 import torch
 from scipy.io import savemat
 
-from src.config import build, load_yaml
-from src.dataloaders import load
 from src.errors import UserError
-from src.experiments import ptd_training, robustness
-from src.experiments.classify.data import SplitBatches, place
-from src.experiments.ptd_models import MODELS, layer_steps, ssm_kernel
-from src.experiments.ptd_options import checked_perturbation, content_hash
-from src.experiments.ptd_training import build_model, evaluation, load_splits
-from src.experiments.robustness import NOISE_SEED, RobustnessConfig, main, work
-from src.experiments.robustness_probes import GROUPS, frequencies, probes
+from src.experiments import robustness
+from src.experiments.classify.compose import compose_all
+from src.experiments.classify.config import parse
+from src.experiments.classify.data import SplitBatches
+from src.experiments.classify.layers import parse_layer
+from src.experiments.classify.points import make_runs
+from src.experiments.classify.run import prepare
+from src.experiments.robustness import MODELS, NOISE_SEED, main, points, work
+from src.experiments.robustness_probes import GROUPS, frequencies, layer_steps, probes
 from src.kernels import DiagonalKernel
 from src.linalg.legs_transfer import last_spike, pole_frequencies
-from src.linalg.ptd import load_perturbation, random_perturbation, rank1
+from src.linalg.ptd import load_perturbation, random_perturbation
 from src.sweep import Control, Interrupted, Run, RunFolder, collect
 from tests.experiments.scripts import worked
 
@@ -34,22 +34,17 @@ def one_thread(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
-def config(**changes) -> RobustnessConfig:
-    keys = load_yaml(robustness.CONFIGS / "robustness.yaml")
-    keys.pop("models")
-    small = dict(
-        dataset="digits", epochs=2, d_model=8, n_layers=1, batch_size=50, train_size=100, val_size=20, test_size=40
-    )
-    chosen = {**keys, **small, "noise": [], "model": "s4d", "seed": 0, "perturbation_hash": None, **changes}
-    return build(RobustnessConfig, chosen)
+def run_of(model: str = "s4d", **changes) -> Run:
+    small = dict(epochs=2, d_model=8, n_layers=1, batch_size=50, train_size=100, val_size=20, test_size=40, noise="[]")
+    words = [f"{key}={value}" for key, value in {**small, **changes}.items()]
+    base = compose_all(["experiment=robustness", "pipeline=digits", f"models=[{model}]", *words])[0].config
+    words = ["experiment=robustness", "pipeline=digits", *words]
+    (run,) = make_runs("robustness", words, points({**base, "models": [model]}, [0]), ("models",))
+    return run
 
 
-def run_of(**changes) -> Run:
-    keys = {**load_yaml(robustness.CONFIGS / "robustness.yaml"), "dataset": "digits", "epochs": 2, "d_model": 8}
-    keys |= {"n_layers": 1, "batch_size": 50, "train_size": 100, "val_size": 20, "test_size": 40, "noise": []} | changes
-    model = keys.pop("model", "s4d")
-    keys.pop("models")
-    return robustness._make_run(keys, model, 0, "test")
+def prepared(model: str = "s4d", **changes):
+    return prepare(parse(run_of(model, **changes).config), torch.device("cpu"))
 
 
 def train(out, run, control=None):
@@ -63,14 +58,14 @@ def test_both_models_in_one_command_and_the_second_time_nothing_is_done(tmp_path
     assert "s4d" in text
     assert "s4-ptd" in text
     folders = collect(tmp_path, "robustness")
-    assert sorted(folder.config["model"] for folder in folders) == ["s4-ptd", "s4d"]
+    assert sorted(folder.config["asked"]["model"] for folder in folders) == ["s4-ptd", "s4d"]
     for folder in folders:
         result = folder.result()
         groups = [probe["group"] for probe in result["probes"]]
         assert groups == ["clean"] + ["frequency"] * 2 * len(frequencies(32, 17)) + ["mask"] * 3
-        assert result["probes"][0]["accuracy"] == result["test_accuracy"]
+        assert result["probes"][0]["accuracy"] == result["test/accuracy"] == result["test@last/accuracy"]
         at_spike = [p for p in result["probes"] if p["omega"] == result["omega"] and p["level"] == 0.1]
-        assert at_spike[0]["accuracy"] == result["noisy_accuracy"]  # one mode, one seed of the draws
+        assert at_spike[0]["accuracy"] == result["noisy/accuracy"]  # one mode, one seed of the draws
         assert len([row for row in folder.metrics() if "noisy/accuracy" in row]) == 2
     report = tmp_path / "robustness" / "report"
     assert {p.name for p in report.iterdir()} >= {"robustness.csv", "robustness-probes.csv", "robustness.md"}
@@ -80,20 +75,20 @@ def test_both_models_in_one_command_and_the_second_time_nothing_is_done(tmp_path
 
 
 def test_rank1_is_s4d_to_the_bit(tmp_path):
-    s4d = train(tmp_path, run_of(model="s4d"))
-    rank_one = train(tmp_path, run_of(model="s4-ptd", perturbation="rank1"))
+    s4d = train(tmp_path, run_of("s4d"))
+    rank_one = train(tmp_path, run_of("s4-ptd", perturbation="rank1"))
     assert s4d.run.key != rank_one.run.key
     losses = [[row["train/loss"] for row in folder.metrics() if "train/loss" in row] for folder in (s4d, rank_one)]
     assert losses[0] == losses[1]
-    assert s4d.result()["noisy_loss"] == rank_one.result()["noisy_loss"]
+    assert s4d.result()["noisy/loss"] == rank_one.result()["noisy/loss"]
 
 
 def test_s4d_has_the_kernel_of_the_s4d_limit_with_twice_its_B():
-    frozen = {"dt": 0.0, "A": 0.0, "B": 0.0, "C": None}
+    keys = {"_name_": "s4-ptd", "d_state": 16, "perturbation": "rank1", "states": "pairs", "lr": 0.0}
     torch.set_default_dtype(torch.float64)
     try:
-        ours = ssm_kernel("s4d", 3, 16, None, frozen, "pairs", torch.Generator().manual_seed(0))
-        legs = DiagonalKernel(3, 16, init="legs", lr=frozen)
+        ours = parse_layer(keys).make(3, 0.0, False, torch.Generator().manual_seed(0)).kernel
+        legs = DiagonalKernel(3, 16, init="legs", lr=0.0)
         legs.inv_dt.copy_(ours.inv_dt)
         legs.C.data = ours.C.data.clone()
     finally:
@@ -101,29 +96,18 @@ def test_s4d_has_the_kernel_of_the_s4d_limit_with_twice_its_B():
     torch.testing.assert_close(ours(100), 2 * legs(100), rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize(("states", "count"), [("pairs", 8), ("all", 16), ("merged", 16)])
-def test_published_forms_hold_all_states_twice(states, count):
-    frozen = {"dt": 0.0, "A": 0.0, "B": 0.0, "C": None}
-    kernel = ssm_kernel("s4d", 4, 16, None, frozen, states, torch.Generator().manual_seed(0))
-    assert count == kernel.N
-    pairs = ssm_kernel("s4d", 4, 16, None, frozen, "pairs", torch.Generator().manual_seed(0))
-    factor = 1 if states == "pairs" else 2  # 2 Re over all states counts every conjugate pair twice
-    torch.testing.assert_close(kernel(50), factor * pairs(50), rtol=1e-4, atol=1e-4)
-
-
 def test_noise_in_the_result_is_the_published_formula_on_the_trained_model(tmp_path):
     """Recomputed by hand: the mode is added in front of each layer of the saved model, with draws in the same order."""
-    run = run_of(model="s4d", n_layers=2)
+    run = run_of("s4d", n_layers=2)
     folder = train(tmp_path, run)
-    c = build(RobustnessConfig, folder.config)
-    splits = load_splits(c)
-    model = build_model(c, splits, None)
+    ready = prepare(parse(folder.config), torch.device("cpu"))
+    splits, model = ready.splits, ready.model
     model.load_state_dict(RunFolder(tmp_path, run).load_state()["model"])
     model.eval()
     generator = torch.Generator().manual_seed(NOISE_SEED)
     right = total = 0
     with torch.no_grad():
-        for x, y, _ in SplitBatches(splits.test, c.batch_size).iterate():
+        for x, y, _ in SplitBatches(splits.test, 50).iterate():
             h = model.tower.encoder(x)
             for block in model.tower.backbone.blocks:
                 dt = block.layer.kernel.inv_dt.double().exp().log1p()  # softplus
@@ -132,70 +116,65 @@ def test_noise_in_the_result_is_the_published_formula_on_the_trained_model(tmp_p
                 h = block.norm(block.layer(h + 0.1 * r * wave.float()))
             right += (model.head(h.mean(1)).argmax(-1) == y).sum().item()
             total += len(y)
-    assert folder.result()["noisy_accuracy"] == right / total
+    assert folder.result()["noisy/accuracy"] == right / total
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(tmp_path):
-    run = run_of(model="s4-ptd", noise=["mask"])
+    run = run_of("s4-ptd", noise="[mask]")
     whole = train(tmp_path / "whole", run)
     asked = iter(range(100))
     with pytest.raises(Interrupted):
         train(tmp_path / "parts", run, Control(stopped=lambda: next(asked) == 2))
     assert RunFolder(tmp_path / "parts", run).status().step is not None
     parts = train(tmp_path / "parts", run)
-    assert parts.result() == whole.result()
+    plain = lambda folder: {k: v for k, v in folder.result().items() if k != "epoch_seconds"}
+    assert plain(parts) == plain(whole)
 
 
 def test_an_interruption_among_the_probes_keeps_the_training(tmp_path):
-    run = run_of(noise=["mask", "white"])
+    run = run_of(noise="[mask,white]")
     stopped = {"now": False}
     control = Control(stopped=lambda: stopped["now"])
-    original = robustness.probes
+    original = robustness.Probing.probes
     try:
-        robustness.probes = lambda *args: stopped.update(now=True) or original(*args)
+        robustness.Probing.probes = lambda *args: stopped.update(now=True) or original(*args)
         with pytest.raises(Interrupted):
             train(tmp_path, run, control)
     finally:
-        robustness.probes = original
+        robustness.Probing.probes = original
     assert RunFolder(tmp_path, run).status().step == 4
     assert train(tmp_path, run).result()["steps"] == 4
 
 
 @pytest.mark.parametrize(("name", "size"), [("solve", 0.1), ("random", 0.1), ("random", None), ("rank1", None)])
 def test_every_named_perturbation_is_of_its_size(name, size):
-    run = run_of(model="s4-ptd", n=4, perturbation=name, perturbation_size=size)
-    found = checked_perturbation(build(RobustnessConfig, run.config), run.config["perturbation_size"])
+    run = run_of("s4-ptd", n=4, perturbation=name, perturbation_size="null" if size is None else size)
+    found = parse(run.config).layer.find()
     if size is not None:
         assert found.size == pytest.approx(size, rel=1e-3)
-    assert run.config["perturbation_size"] == size
-    assert run.config["perturbation_hash"] == content_hash(found)
+    assert run.config["model"]["layer"]["perturbation_size"] == size
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_trains_with_A_and_dt_frozen_or_free(model, tmp_path):
-    c = config(model=model, perturbation="rank1" if model.endswith("ptd") else None)
-    splits = load_splits(c)
-    E = rank1(32) if model.endswith("ptd") else None
-    frozen = build_model(c, splits, E)
+    frozen = prepared(model, perturbation="rank1").model
     names = {name.rpartition(".")[2] for name, _ in frozen.named_parameters()}
     assert not names & {"inv_dt", "log_dt", "A_real", "A_imag", "Lambda_re", "Lambda_im", "P"}
     assert "C" in names
-    free = build_model(config(model=model, ssm_lr=0.001), splits, E)
+    free = prepared(model, perturbation="rank1", ssm_lr=0.001).model
     assert {name.rpartition(".")[2] for name, _ in free.named_parameters()} & {"inv_dt", "log_dt"}
     steps = layer_steps(frozen)
     assert [dt.shape for _, dt in steps] == [(8,)]
     assert all(((dt >= 0.00099) & (dt <= 0.101)).all() for _, dt in steps)
-    folder = train(tmp_path, run_of(model=model, perturbation="random", noise=["input"]))
-    assert np.isfinite(folder.result()["test_loss"])
+    folder = train(tmp_path, run_of(model, perturbation="random", noise="[input]"))
+    assert np.isfinite(folder.result()["test/loss"])
 
 
 def test_s5_with_rank1_is_s5():
-    splits = load_splits(config())
-    plain = build_model(config(model="s5"), splits, None)
-    rank_one = build_model(config(model="s5-ptd", perturbation="rank1"), splits, rank1(32))
-    x = next(SplitBatches(splits.test, 10).iterate())[0]
+    plain, rank_one = prepared("s5"), prepared("s5-ptd", perturbation="rank1")
+    x = next(SplitBatches(plain.splits.test, 10).iterate())[0]
     with torch.no_grad():
-        torch.testing.assert_close(plain.eval()(x), rank_one.eval()(x), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(plain.model.eval()(x), rank_one.model.eval()(x), rtol=1e-4, atol=1e-5)
 
 
 def test_published_spikes_are_computed():
@@ -211,7 +190,7 @@ def test_residual_prenorm_and_as_published_are_other_models(tmp_path, capsys):
         assert main([*TINY, *SWEEP, *SIZES, "--dry_run", "--out", str(tmp_path), *words]) == 0
     keys = {line.split()[-1] for line in capsys.readouterr().out.splitlines() if line.startswith("new")}
     assert len(keys) == 8
-    plain, residual = (build_model(config(residual=r), load_splits(config()), None) for r in (False, True))
+    plain, residual = (prepared(residual=r).model for r in ("false", "true"))
     assert [m.tower.backbone.blocks[0].residual for m in (plain, residual)] == [False, True]
 
 
@@ -220,7 +199,7 @@ def test_a_changed_file_is_another_run(tmp_path):
     runs = []
     for seed in (0, 1):
         savemat(path, {"ptb": random_perturbation(32, 0.05, seed).E})
-        runs.append(run_of(model="s4-ptd", perturbation=str(path)))
+        runs.append(run_of("s4-ptd", perturbation=str(path)))
     assert runs[0].key != runs[1].key
     folder = RunFolder(tmp_path, runs[0])
     folder.path.mkdir(parents=True)
@@ -234,34 +213,16 @@ def test_both_published_layouts_load(tmp_path):
     found = load_perturbation(ROOT / "data" / "ptbHiPPO32.mat", 32)
     savemat(tmp_path / "ptb.mat", {"ptb": found.E.astype(complex)})
     savemat(tmp_path / "three.mat", {"Lam": np.diag(found.Lambda), "V": found.V, "Vinv": found.Vinv})
-    default = run_of(model="s4-ptd")
-    for name in ("ptb.mat", "three.mat"):
-        run = run_of(model="s4-ptd", perturbation=str(tmp_path / name))
-        assert run.config["perturbation_hash"] is not None
-    assert (
-        run_of(model="s4-ptd", perturbation=str(ROOT / "data" / "ptbHiPPO32.mat")).config["perturbation_hash"]
-        == default.config["perturbation_hash"]
-    )
+    hashes = [run_of("s4-ptd", perturbation=tmp_path / name).config["contents"] for name in ("ptb.mat", "three.mat")]
+    assert all(found["perturbation"] for found in hashes)
+    named = run_of("s4-ptd", perturbation=ROOT / "data" / "ptbHiPPO32.mat")
+    assert named.config["contents"] == run_of("s4-ptd").config["contents"]
 
 
 def test_evaluation_covers_the_whole_split_once():
-    c = config(test_size=None, batch_size=50)
-    splits = load_splits(c)
-    seen = torch.cat([y for _, y, _ in SplitBatches(splits.test, 50).iterate()])
-    assert len(seen) == len(splits.test) == 359
-    model = build_model(c, splits, None)
-    by_hand = [
-        (model.eval()(x).argmax(-1) == y).float().sum().item() for x, y, _ in SplitBatches(splits.test, 359).iterate()
-    ]
-    assert evaluation(place(splits, torch.device("cpu")), splits.test, c)(model)["accuracy"] == pytest.approx(
-        sum(by_hand) / 359
-    )
-
-
-def test_colours_are_scaled_as_in_the_published_program(monkeypatch):
-    asked = {}
-    monkeypatch.setattr(
-        ptd_training, "load", lambda name, **options: asked.update(options, name=name) or load("digits")
-    )
-    load_splits(config(dataset="cifar10"))
-    assert (asked["name"], asked["colour_std"]) == ("cifar", (0.2023, 0.1994, 0.2010))
+    ready = prepared(test_size="null")
+    assert len(ready.splits.test) == 359
+    (x, y, _), *rest = SplitBatches(ready.splits.test, 359).iterate()
+    assert not rest
+    by_hand = (ready.model.eval()(x).argmax(-1) == y).float().mean().item()
+    assert ready.evaluation("test")(ready.model)["accuracy"] == pytest.approx(by_hand)

@@ -40,7 +40,7 @@ def trained(out, experiment, *words):
     folder, prepared = RunFolder(out, Run("train-x", config.plain)), prepare(config, CPU)
     with folder.locked():
         folder.start({})
-        train(prepared, folder, Control())
+        folder.finish(train(prepared, folder, Control()))
     return folder, prepared
 
 

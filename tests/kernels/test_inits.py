@@ -8,9 +8,11 @@ from scipy.linalg import expm
 from src.errors import UserError
 from src.kernels import DiagonalKernel, DPLRKernel, RealDiagonalKernel, ptd_kernel
 from src.kernels.parameters import draw_dt, dt_of, register
+from src.kernels.ptd import ptd_init
 from src.linalg.discretise import bilinear, zoh
 from src.linalg.hippo import legs
 from src.linalg.nplr import conjugate_halves, normal_part, nplr
+from src.linalg.ptd import rank1
 from tests.kernels.cases import perturbation
 
 
@@ -74,6 +76,18 @@ def test_ptd_refuses_an_unstable_spectrum_unless_told_to_reflect():
     with pytest.raises(UserError, match="unstable"):
         ptd_kernel(start, 3)
     assert (ptd_kernel(start, 3, reflect=True).Lambda.real < 0).all()
+
+
+@pytest.mark.usefixtures("double")
+@pytest.mark.parametrize(("states", "weight", "count"), [("all", None, 16), ("merged", None, 16), ("all", 2.0, 16)])
+def test_the_three_layouts_of_the_states_are_one_kernel(states, weight, count):
+    """All n states at weight 1, and B inside C, give the kernel of the pairs; the published weight 2 gives twice of it."""
+    draws = lambda: torch.Generator().manual_seed(0)
+    pairs = DiagonalKernel(4, init=ptd_init(rank1(16)), generator=draws())
+    kernel = DiagonalKernel(4, init=ptd_init(rank1(16), states, weight=weight), generator=draws())
+    assert (8, count) == (pairs.N, kernel.N)
+    torch.testing.assert_close(kernel(50), (weight or 1.0) * pairs(50), rtol=1e-10, atol=1e-10)
+    assert (states == "merged") == bool((kernel.B[..., 0] == 1).all())
 
 
 def test_zero_order_hold_is_exact_for_inputs_held_on_a_step():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from src.errors import UserError
+from src.errors import UserError, run_door
 from src.linalg.hippo import legs
 from src.linalg.ptd import (
     Spec,
@@ -22,6 +22,7 @@ from src.linalg.ptd import (
     solve_cached,
 )
 from src.linalg.ptd.__main__ import main
+from src.linalg.ptd.surface import MUS
 
 
 @pytest.fixture(autouse=True)
@@ -176,7 +177,7 @@ def test_missing_files_wrong_n_and_suffix(tmp_path):
     with pytest.raises(UserError, match="no perturbation file"):
         load_perturbation(path)
     save_perturbation(path, random_perturbation(6, 0.1, seed=0))
-    with pytest.raises(UserError, match="n = 6 states, but n = 8 is needed"):
+    with pytest.raises(UserError, match="n = 6 states, but n = 8 is asked for: use --n 6"):
         load_perturbation(path, n=8)
     (tmp_path / "E.csv").write_text("1,2")
     with pytest.raises(UserError, match=r"expected a \.mat or \.npz"):
@@ -206,7 +207,8 @@ def test_cache_solves_once_and_again_when_torn(monkeypatch):
 
 
 def test_cache_keys_differ_with_every_setting_and_the_version(monkeypatch):
-    specs = [Spec(n=4, size=0.2), Spec(n=5, size=0.2), Spec(n=4, size=0.21), Spec(n=4, gamma=0.2)]
+    specs = [Spec(n=4, size=0.2), Spec(n=5, size=0.2), Spec(n=4, size=0.21), Spec(n=4, objective="cond", gamma=0.2)]
+    specs += [Spec(n=4, size=0.2, mu=0.7), Spec(n=4, objective="cond", size=0.2)]
     specs += [Spec(n=4, size=0.2, margin=0.6), Spec(n=4, size=0.2, real=False), Spec(n=4, size=0.2, seed=1)]
     keys = [spec.key() for spec in specs]
     assert Spec(n=4, size=0.2).key() == keys[0]
@@ -229,15 +231,17 @@ def test_names(tmp_path):
     )
     _same(named_perturbation(None, 8), load_perturbation(named.DATA / "ptbHiPPO8.mat"))
     assert named_perturbation(None, 4).size <= default_size(4)  # nothing committed: solved
+    _same(named_perturbation("cond", 8), load_perturbation(named.DATA / "ptbHiPPO8_cond.mat"))
+    assert named_perturbation("cond", 4, size=0.3).d_e0 > 0.0 == named_perturbation("solve", 4, size=0.3).d_e0
     assert named_perturbation("solve", 4, size=0.2).size == pytest.approx(0.2, rel=1e-3)
     assert named_perturbation(None, 8, size=0.3).size == pytest.approx(0.3, rel=1e-3)
     save_perturbation(tmp_path / "E.npz", random_perturbation(6, 0.1, seed=0))
     assert named_perturbation(str(tmp_path / "E.npz"), 6).n == 6
     assert named_perturbation(Spec(n=4, size=0.2), 4).n == 4
-    for name, message in (("rnk1", "did you mean 'rank1'"), (tmp_path / "E.npz", "n = 8 is needed")):
+    for name, message in (("rnk1", "did you mean 'rank1'"), (tmp_path / "E.npz", "n = 8 is asked for")):
         with pytest.raises(UserError, match=message):
             named_perturbation(name, 8)
-    with pytest.raises(UserError, match="n = 8 is needed"):
+    with pytest.raises(UserError, match="n = 8 is asked for"):
         named_perturbation(Spec(n=4, size=0.2), 8)
 
 
@@ -256,35 +260,65 @@ def test_command_line_writes_what_it_says(tmp_path, capsys):
 def test_command_line_frontier(tmp_path, capsys):
     stem = tmp_path / "new" / "front.tier"
     assert main(["--n", "4", "--frontier", "--sizes", "0.3", "0.1", "--out", str(stem)]) == 0
-    assert "random cond" in capsys.readouterr().out
-    assert (tmp_path / "new" / "front.tier.csv").read_text().count("\n") == 3
+    assert "d_worst" in capsys.readouterr().out
+    assert (tmp_path / "new" / "front.tier.csv").read_text().count("\n") == 1 + 2 * (len(MUS) + 1)
     assert (tmp_path / "new" / "front.tier.png").exists()
+    assert main(["--n", "4", "--objective", "cond", "--frontier", "--sizes", "0.3", "0.1", "--out", str(stem)]) == 0
+    assert "random_cond" in capsys.readouterr().out
+    assert (tmp_path / "new" / "front.tier.csv").read_text().count("\n") == 3
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--n", "x"],
-        ["--n", "0"],
-        ["--n", "4", "--siz", "0.1", "--gamma", "1"],
-        ["--n", "4", "--size", "-1"],
-        ["--n", "4", "--norm", "max"],
-        ["--n", "4", "--objective", "published"],
-        ["--n", "4", "--delta", "1"],
-        ["--n", "4", "--out", "E.txt"],
-        ["--n", "4", "--frontier", "--size", "0.1"],
-        ["--n", "4", "--frontier", "--sizes", "0"],
-        [],
-    ],
-)
-def test_command_line_mistakes(arguments):
-    with pytest.raises(UserError) as caught:
-        main(arguments)
-    assert "\n" not in str(caught.value)
+MISTAKES = {
+    "--n x": "expected a whole number from 1 to 1024",
+    "--n 0": "expected a whole number from 1 to 1024",
+    "--n 1e9": "expected a whole number",
+    "--n 99999999999999999999": "expected a whole number",
+    "": "--n",
+    "--n 4 --siz 0.1": "did you mean '--size'",
+    "--n 4 --n 5": "--n is given twice",
+    "--n 4 --size": "expected one argument",
+    "--n 4 --size -1": "size must be a positive number",
+    "--n 4 --size nan": "size must be a positive number",
+    "--n 4 --mu 0": "mu must be a positive number",
+    "--n 4 --mu 1 --objective cond": "'cond' has none",
+    "--n 4 --mu 1 --gamma 1": "'cond' has none",
+    "--n 4 --margin -1": "margin must be a positive number",
+    "--n 4 --seed -1": "expected a whole number from 0",
+    "--n 4 --seed one": "expected a whole number from 0",
+    "--n 4 --norm max": "expected one of: frobenius, spectral",
+    "--n 4 --norm spectrl": "did you mean 'spectral'",
+    "--n 4 --objective distence": "did you mean 'distance'",
+    "--n 4 --objective published": "takes delta",
+    "--n 4 --delta 1": "takes a size",
+    "--n 4 --size 0.1 --gamma 1": "exactly one of size and gamma",
+    "--n 4 --out E.txt": "must end in .mat or .npz",
+    "--n 4 --out {folder}/E.mat": "it is a folder",
+    "--n 4 --out {folder}/text/E.mat": "not a folder that can be written to",
+    "--n 4 --sizes 0.1": "--sizes belongs to --frontier",
+    "--n 4 --frontier --size 0.1": "leave out --size",
+    "--n 4 --frontier --sizes 0": "--sizes must be positive",
+    "--n 4 --frontier --sizes inf": "--sizes must be positive",
+    "--n 4 --frontier --out {folder}/text/f": "not a folder that can be written to",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_command_line_mistakes_are_one_line_and_nothing_is_computed(words, tmp_path, capsys, monkeypatch):
+    (tmp_path / "text").write_text("")
+    (tmp_path / "E.mat").mkdir()
+    monkeypatch.setattr("src.linalg.ptd.__main__.solve", None)
+    with pytest.raises(SystemExit) as caught:
+        run_door(lambda: main(words.format(folder=tmp_path).split()))
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert MISTAKES[words] in said
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["E.mat", "text"]
 
 
 def test_a_mistake_exits_with_code_2():
     run = subprocess.run([sys.executable, "-m", "src.linalg.ptd", "--n", "0"], capture_output=True, text=True)
     assert run.returncode == 2
-    assert run.stderr.startswith("error: n must be")
+    assert run.stderr.startswith("error: ")
     assert run.stderr.count("\n") == 1

@@ -12,7 +12,8 @@ from src.linalg.ptd.objective import (
     log_schatten,
     log_smooth_cond,
 )
-from src.linalg.ptd.solver import Merit, Smooth
+from src.linalg.ptd.response import Response
+from src.linalg.ptd.smooth import Coordinates, Merit, Smooth
 
 
 def _directional(f, X, direction, h):
@@ -89,14 +90,21 @@ def test_smooth_condition_number_bounds_the_true_one():
 
 @pytest.mark.parametrize("real", [True, False])
 @pytest.mark.parametrize("gamma", [None, 0.3])
-def test_gradient_of_the_solvers_objective(gamma, real):
+@pytest.mark.parametrize("near", [False, True])
+def test_gradient_of_the_solvers_objective(near, gamma, real):
     """Size and gamma problems, with the stability penalty active (margin 20) and the constraint violated."""
     A = legs(6)[0]
     E = random_perturbation(6, 0.2, seed=5, real=real).E
     merit = Merit(gamma, frobenius_weight=0.05, limit=np.log(0.5 * np.linalg.norm(E, 2)))
-    smooth = Smooth(A, 2.0, real, half=8, half_norm=4, margin=20.0, stability=10.0, merit=merit, real_eigenvalues=6)
-    x = smooth.x(E)
-    np.testing.assert_array_equal(smooth.E(x), E)
+    response = None
+    if near:
+        E[0] = 0.0
+        response = Response.around(np.linalg.eigvals(A + E), real)
+    coordinates = Coordinates.of(E, keep_first_output=near)
+    smooth = Smooth(A, coordinates, half=8, half_norm=4, border=-24.0, stability=10.0, unit=2.0, merit=merit,
+                    real_eigenvalues=6, mu=0.7 * near, response=response)  # fmt: skip
+    x = coordinates.x(E)
+    np.testing.assert_allclose(coordinates.E(x), E, rtol=1e-14)
     value, gradient = smooth(x)
     assert np.isfinite(value)
     numeric = [_directional(lambda y: smooth(y)[0], x, unit, 1e-6) for unit in np.eye(len(x))]

@@ -19,6 +19,7 @@ from numba.core.registry import CPUDispatcher
 
 from src.ops.backend import Operation, values_and_gradients
 from src.ops.causal_conv import CAUSAL_CONV
+from src.ops.fftconv import FFTCONV
 from src.ops.low_rank import S4_KERNEL
 from src.ops.scan import SCAN
 from src.ops.selective_scan import SELECTIVE_SCAN, selective_scan
@@ -26,7 +27,7 @@ from src.theory.fit import FIT
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
-OPERATIONS = {operation.name: operation for operation in (SELECTIVE_SCAN, SCAN, CAUSAL_CONV, S4_KERNEL, FIT)}
+OPERATIONS = {operation.name: operation for operation in (SELECTIVE_SCAN, SCAN, CAUSAL_CONV, S4_KERNEL, FFTCONV, FIT)}
 
 
 def results(operation: Operation) -> list[torch.Tensor]:
@@ -61,7 +62,7 @@ def run(names: list[str], cache: Path) -> dict[str, str]:
 
 def test_every_operation_with_a_compiled_form_is_here():
     compiled = {path.parent.name for path in (ROOT / "src" / "ops").glob("*/compiled.py")}
-    assert compiled == {"selective_scan", "scan", "causal_conv", "low_rank"}
+    assert compiled == {"selective_scan", "scan", "causal_conv", "low_rank", "fftconv"}
     assert all("compiled" in operation.forms for operation in OPERATIONS.values())
 
 

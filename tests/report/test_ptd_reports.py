@@ -4,9 +4,8 @@ import csv
 
 import pytest
 
-from src.config import build, load_yaml
-from src.experiments.ablation import AblationConfig
-from src.experiments.robustness import CONFIGS, RobustnessConfig
+from src.experiments.classify.config import SECTIONS
+from src.experiments.classify.points import defaults_of
 from src.report import ablation, robustness
 from src.report.settings import slugs
 from src.sweep import Run, RunFolder
@@ -22,16 +21,26 @@ def finished(out, experiment, config, result, rows=()):
         folder.finish(result)
 
 
+def config_of(script, **asked):
+    """A run's config, its sections as far as a report looks at them."""
+    keys = {key: value for key, value in defaults_of(script).items() if key not in {*SECTIONS, "defaults"}}
+    keys |= {"dataset": "cifar10", **asked}
+    return {
+        "asked": keys,
+        "model": {"n_layers": 4, "layer": {"_name_": asked["model"]}},
+        "train": {"seed": keys["seed"]},
+    }
+
+
 def robustness_run(out, model, seed, clean, noisy, **changes):
-    keys = load_yaml(CONFIGS / "robustness.yaml") | changes
-    keys.pop("models")
-    config = build(RobustnessConfig, {**keys, "model": model, "seed": seed, "perturbation_hash": "x"}).plain()
+    own = {} if model == "s4-ptd" else {"perturbation": None, "perturbation_size": None}
+    config = config_of("robustness", **{"model": model, "seed": seed, **changes, **own})
     probe = {"kind": "fourier", "omega": 300.0, "accuracy": noisy, "loss": 1.0}
     probes = [{**probe, "group": "clean", "kind": "clean", "omega": None, "level": 0.0, "accuracy": clean}]
     probes += [{**probe, "group": "frequency", "omega": w, "level": 0.1} for w in (10.0, 325.4, 1000.0)]
     probes += [{**probe, "group": "amplitude", "level": a} for a in (0.1, 1.0)]
     probes += [{**probe, "group": "mask", "kind": "mask", "level": 0.5}]
-    result = {"val_accuracy": clean, "test_accuracy": clean, "noisy_accuracy": noisy, "probes": probes}
+    result = {"val/accuracy": clean, "test/accuracy": clean, "noisy/accuracy": noisy, "probes": probes}
     rows = [{"epoch": e, "test/accuracy": clean * e / 3, "noisy/accuracy": noisy * e / 3} for e in (1, 2, 3)]
     finished(out, "robustness", config, result, rows)
 
@@ -78,15 +87,9 @@ def test_two_perturbations_of_one_model_are_two_rows(tmp_path):
 
 
 def ablation_run(out, model, kind, size, seed, test, cond=None):
-    keys = load_yaml(CONFIGS / "ablation.yaml")
-    for name in ("perturbations", "baselines", "delta"):
-        keys.pop(name)
-    own = {"model": model, "seed": seed, "perturbation": kind, "perturbation_hash": None, "size": size, "delta": None}
-    config = build(AblationConfig, {**keys, **own}).plain()
-    figures = {f"E_{name}": None for name in ("size", "cond", "max_real")}
-    if kind:
-        figures = {"E_size": size, "E_cond": cond, "E_max_real": -0.5}
-    accuracy = {f"{part}_accuracy": test for part in ("val", "test", "train")}
+    config = config_of("ablation", model=model, seed=seed, perturbation=kind, size=size, delta=None)
+    figures = {"E_size": size, "E_cond": cond, "E_max_real": -0.5} if kind else {"E_size": 0.5}  # S4D is E = P P^T
+    accuracy = {f"{part}/accuracy": test for part in ("val", "test", "train")}
     finished(out, "ablation", config, {**accuracy, **figures})
 
 

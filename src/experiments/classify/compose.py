@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
+from ...config import check_no_resolver, check_plain, load_yaml
+from ...config.words import key_of, parse_word
 from ...errors import UserError, did_you_mean
 from ...resources import resource
 from . import library, published
@@ -62,11 +63,7 @@ def _points(words: Sequence[str], multirun: bool) -> Iterator[list[str]]:
 
 
 def _parse(word: str) -> Override:
-    try:
-        override = OverridesParser.create().parse_override(word)
-    except HydraException as error:
-        hint = "expected key=value, such as optimizer.lr=0.01, ~wandb or +key=value"
-        raise UserError(f"'{word}': {_first_line(error)}; {hint}") from None
+    override = parse_word(word)
     if re.match(r"hydra\b", override.key_or_group):
         raise UserError(f"'{word}': runs are kept in runs/<experiment>/<hash of the config>; set out=FOLDER instead")
     return override
@@ -89,6 +86,7 @@ def _resolve_experiment(word: str) -> str:
         return word.removesuffix(".yaml")
     for file in (Path(name), CONFIGS / name, CONFIGS / f"{name}.yaml"):
         if file.suffix == ".yaml" and file.is_file():
+            load_yaml(file, resolve=False)  # says in one line what Hydra could not read
             up = [".."] * len(EXPERIMENTS.resolve().parts[1:])  # Hydra takes no absolute path
             return f"{key}={'/'.join([*up, *file.resolve().with_suffix('').parts[1:]])}"
     raise UserError(f"'{word}': no such experiment{_close(name, experiments())}")
@@ -102,9 +100,21 @@ def _compose(words: Sequence[str]) -> Composed:
         experiment = Path(str(config.hydra.runtime.choices.experiment))
         with open_dict(config):
             del config["hydra"]
+        _check_resolvers(OmegaConf.to_container(config, resolve=False))
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(_explain(error, words)) from None
+    except RecursionError:
+        raise UserError("config: is nested too deeply, or holds itself") from None
+    except (
+        ValueError,
+        TypeError,
+        OverflowError,
+        AttributeError,
+        AssertionError,
+    ) as error:  # what YAML or Hydra cannot convert
+        raise UserError(f"config: {_first_line(error)}") from None
+    check_plain(plain, "config")
     try:
         name = Path("/", *experiment.parts).resolve().relative_to(CONFIGS.resolve()).as_posix()
     except ValueError:
@@ -112,11 +122,20 @@ def _compose(words: Sequence[str]) -> Composed:
     return Composed(name, published.translate(plain), tuple(words))
 
 
+def _check_resolvers(value: Any, key: str = "") -> None:
+    if isinstance(value, str):
+        check_no_resolver(value, key)
+    for name, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        _check_resolvers(item, f"{key}.{name}" if key else str(name))
+
+
 def _explain(error: Exception, words: Sequence[str]) -> str:
     """One line for whatever Hydra says in many."""
     unknown = _COULD_NOT_OVERRIDE.search(str(error))
     if unknown:
-        rest = [word for word in words if word.lstrip("+~").partition("=")[0] != unknown[1]]
+        if unknown[1] == "dataset":
+            return "dataset is set by its pipeline: pipeline=digits, dataset.train_size=1000"
+        rest = [word for word in words if key_of(word) != unknown[1]]
         return f"unknown key '{unknown[1]}'{_suggest_key(unknown[1], rest)}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = _group_and_name(str(error.missing_cfg_file))

@@ -1,180 +1,37 @@
-"""The sections of a composed config as checked dataclasses, whose fields are the YAML's keys. Nothing here reads data."""
+"""A whole config, checked: from a composed mapping to the sections of a run, and to the plain values that its key is made of."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from ...config import build
 from ...dataloaders.load import check_options
-from ...engine import Plan, make_schedule
-from ...engine.device import Precision
+from ...engine import make_schedule
 from ...engine.schedule import Schedule
-from ...errors import UserError, did_you_mean
-from .layers import Layer, parse_layer
+from ...errors import UserError, did_you_mean, shown
+from .contents import content_hash, file_hash
+from .layers import Layer, Perturbed, parse_layer
+from .sections import (
+    OPTIMIZERS,
+    TASKS,
+    Adam,
+    Classification,
+    Decoder,
+    Grouping,
+    Loader,
+    ModelOptions,
+    Reference,
+    RetrievalTask,
+    Sgd,
+    Trainer,
+    TrainOptions,
+    Wandb,
+    check_positive,
+)
 
 _NOT_OF_THE_RUN = ("wandb", "out", "device")  # they change no number
 _NEWER = {("loader", "stage"): "auto", ("trainer", "cuda_graph"): False}  # keys and what they were before there was one
 _SIZES = ("train_size", "val_size", "test_size")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelOptions:
-    """`model` without its layer."""
-
-    n_layers: int = 4
-    d_model: int = 256
-    prenorm: bool = True
-    norm: Literal["layer", "batch"] | None = "layer"
-    norm_momentum: float = 0.1
-    final_norm: bool = True
-    dropout: float = 0.0
-    tie_dropout: bool = True
-    residual: Literal["R"] | None = "R"
-
-    def __post_init__(self) -> None:
-        _check_positive("model", n_layers=self.n_layers, d_model=self.d_model)
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"model.dropout = {self.dropout}: expected a number in [0, 1)")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decoder:
-    """`decoder`: from a sequence to a vector."""
-
-    mode: Literal["pool", "last"] = "pool"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Classification:
-    """`task`: one class a sequence."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetrievalTask:
-    """`task`: do two documents belong together?"""
-
-    activation: Literal["relu", "gelu"] = "relu"
-
-
-TASKS = {"classification": Classification, "retrieval": RetrievalTask}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Loader:
-    """`loader`: how many examples make a batch, and where a GPU's batches are gathered. `num_workers` has no effect."""
-
-    batch_size: int = 50
-    drop_last: bool = True
-    num_workers: int = 4
-    stage: Literal["auto", "device", "host"] = "auto"
-
-    def __post_init__(self) -> None:
-        _check_positive("loader", batch_size=self.batch_size)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Adam:
-    """`optimizer` adamw or adam."""
-
-    lr: float = 0.001
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sgd:
-    """`optimizer` sgd."""
-
-    lr: float = 0.1
-    weight_decay: float = 0.0
-    momentum: float = 0.9
-
-
-OPTIMIZERS = {"adamw": Adam, "adam": Adam, "sgd": Sgd}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grouping:
-    """`train.optimizer_param_grouping`: what decays that does not by default."""
-
-    bias_weight_decay: bool = False
-    normalization_weight_decay: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """`train` without its grouping; see `configs/config.yaml`."""
-
-    seed: int = 0
-    interval: Literal["step", "epoch"] | None = None
-    monitor: Literal["val/accuracy", "val/loss", "train/accuracy", "train/loss"] = "val/accuracy"
-    mode: Literal["min", "max", "test"] = "max"
-    ema: float = 0.0
-    ckpt: str | None = None
-    resume: Literal["auto", "never"] = "auto"
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.ema < 1:
-            raise UserError(f"train.ema = {self.ema}: expected a number in [0, 1)")
-        if self.mode == "test" and self.ckpt is None:
-            raise UserError("train.mode=test needs train.ckpt=FILE, the last.pt or best.pt of a run")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trainer:
-    """`trainer`: see `src.engine.Plan`; the limits of evaluations are its batches' too."""
-
-    max_epochs: int | None = 200
-    max_steps: int | None = None
-    accumulate_grad_batches: int = 1
-    gradient_clip_val: float | None = None
-    limit_train_batches: float | int = 1.0
-    limit_val_batches: float | int = 1.0
-    limit_test_batches: float | int = 1.0
-    precision: Precision = "fp32"
-    compile: bool = False
-    cuda_graph: bool = False
-    log_every: int = 50
-    save_seconds: float = 60.0
-    save_steps: int | None = None
-
-    def plan(self, train: TrainOptions) -> Plan:
-        """Returns what `fit` is asked to do."""
-        of_plan = {k: v for k, v in asdict(self).items() if not k.startswith(("limit_val", "limit_test"))}
-        return Plan(**of_plan, monitor=train.monitor, mode="min" if train.mode == "min" else "max")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wandb:
-    """`wandb`; null or absent is mode disabled."""
-
-    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
-    project: str | None = "ssm-experiments"
-    entity: str | None = None
-    name: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reference:
-    """`reference`: what is published about the run, for the reader."""
-
-    paper: str | None = None
-    table: str | None = None
-    accuracy: float | None = None
-    recalled: bool = False
-    source: str | None = None
-    milestone: str | None = None
-    epoch_cost: str | None = None
-
-    def lines(self) -> list[str]:
-        """What a run prints of it."""
-        mark = " (from memory, not confirmed)" if self.recalled else ""
-        accuracy = f": {self.accuracy:.2f} % published{mark}" if self.accuracy is not None else ""
-        published = [f"reference: {self.paper}, {self.table}{accuracy}"] if self.paper else []
-        source = [f"values: {self.source}"] if self.source else []
-        milestone = [f"milestone: {self.milestone}"] if self.milestone else []
-        return published + source + milestone + ([f"cost of an epoch: {self.epoch_cost}"] if self.epoch_cost else [])
 
 
 @dataclass(frozen=True)
@@ -182,9 +39,10 @@ class TrainConfig:
     """A whole config, checked.
 
     Attributes:
-        plain: the config as the key of its run: plain values, without what changes no number.
+        plain: the config as the key of its run: plain values, without what changes no number, and with the hash of what files hold.
         dataset: name; `dataset_options` are the data set's own keys and `sizes` the subsets' sizes.
         optimizer: name; `optimizer_options` are its keys.
+        probe: what robustness.py does to the trained model.
     """
 
     plain: dict[str, Any]
@@ -204,8 +62,9 @@ class TrainConfig:
     grouping: Grouping
     wandb: Wandb
     reference: Reference
-    device: str = field(default="auto")
-    out: str = field(default="runs")
+    device: str = "auto"
+    out: str = "runs"
+    probe: Mapping[str, Any] | None = None
 
     def schedule(self) -> Schedule:
         """Returns a fresh schedule."""
@@ -214,21 +73,31 @@ class TrainConfig:
         return make_schedule(name, **default | options)
 
 
-_SECTIONS = {
+_MAPPINGS = ("model", "decoder", "task", "dataset", "loader", "optimizer", "scheduler", "trainer", "train")
+SECTIONS = {
     *("model", "decoder", "task", "dataset", "loader", "optimizer", "scheduler", "trainer", "train"),
     *("wandb", "reference", "device", "out"),
+    *(
+        "probe",
+        "asked",
+        "contents",
+    ),  # of robustness.py; what P1's scripts were asked, for their reports; hashes of files
 }
 
 
 def parse(config: Mapping[str, Any]) -> TrainConfig:
-    """Returns the checked form of a composed config, or of a run's.
+    """Returns the checked form of a composed config, or of a run's; what files hold is hashed, or compared with the run's hashes.
 
     Raises:
-        UserError: an unknown key (with a suggestion), a value of the wrong type or out of range, or an impossible pair.
+        UserError: an unknown key (with a suggestion), a value of the wrong type or out of range, an impossible pair, or a file that
+            changed since the run was planned.
     """
     for key in config:
-        if key not in _SECTIONS:
-            raise UserError(f"config: unknown key '{key}'{did_you_mean(key, _SECTIONS)}")
+        if key not in SECTIONS:
+            name = key if isinstance(key, str) else shown(key)
+            raise UserError(f"config: unknown key '{name}'{did_you_mean(name, SECTIONS)}")
+    for key in _MAPPINGS:
+        _section(config, key)
     model, train, dataset = _section(config, "model"), _section(config, "train"), _section(config, "dataset")
     layer = parse_layer(_section(model, "layer", "model.layer"))
     grouping = build(
@@ -238,8 +107,9 @@ def parse(config: Mapping[str, Any]) -> TrainConfig:
     optimizer, optimizer_options = _choice(config, "optimizer", OPTIMIZERS)
     name, dataset_options = _named(dataset, "dataset")
     sizes = {key: dataset_options.pop(key, None) for key in _SIZES}
+    options = build(TrainOptions, {k: v for k, v in train.items() if k != "optimizer_param_grouping"}, "train")
     parsed = TrainConfig(
-        plain=_plain(config),
+        plain=_plain(config, _checked_contents(layer, options, config.get("contents"))),
         model=build(ModelOptions, {k: v for k, v in model.items() if k != "layer"}, "model"),
         layer=layer,
         decoder=build(Decoder, _section(config, "decoder"), "decoder"),
@@ -252,12 +122,13 @@ def parse(config: Mapping[str, Any]) -> TrainConfig:
         optimizer_options=build(OPTIMIZERS[optimizer], optimizer_options, f"optimizer {optimizer}"),
         scheduler=_section(config, "scheduler"),
         trainer=build(Trainer, _section(config, "trainer"), "trainer"),
-        train=build(TrainOptions, {k: v for k, v in train.items() if k != "optimizer_param_grouping"}, "train"),
+        train=options,
         grouping=grouping,
         wandb=_wandb(config.get("wandb")),
-        reference=build(Reference, config.get("reference") or {}, "reference"),
-        device=str(config.get("device", "auto")),
-        out=str(config.get("out", "runs")),
+        reference=build(Reference, {} if config.get("reference") is None else config["reference"], "reference"),
+        device=_text(config, "device", "auto"),
+        out=_text(config, "out", "runs"),
+        probe=config.get("probe"),
     )
     _check(parsed)
     return parsed
@@ -265,9 +136,13 @@ def parse(config: Mapping[str, Any]) -> TrainConfig:
 
 def _check(config: TrainConfig) -> None:
     """What no section can see by itself; nothing is read but perturbation files."""
+    config.trainer.plan(config.train)
     check_options(config.dataset, **config.dataset_options)
-    _check_positive("dataset", **{key: value for key, value in config.sizes.items() if value is not None})
-    _check_positive("optimizer", lr=config.optimizer_options.lr)
+    for key, size in config.sizes.items():
+        if isinstance(size, float):
+            raise UserError(f"dataset.{key} = {size}: expected a whole number")
+    check_positive("dataset", **{key: value for key, value in config.sizes.items() if value is not None})
+    check_positive("optimizer", lr=config.optimizer_options.lr)
     if config.optimizer_options.weight_decay < 0:
         raise UserError(f"optimizer.weight_decay = {config.optimizer_options.weight_decay}: expected 0 or more")
     schedule, interval = config.schedule(), config.train.interval
@@ -278,14 +153,21 @@ def _check(config: TrainConfig) -> None:
         raise UserError(
             f"dataset {config.dataset} and this task do not go together; pairs of documents need task=retrieval"
         )
-    config.trainer.plan(config.train)
 
 
 def _section(config: Mapping[str, Any], key: str, where: str = "") -> dict[str, Any]:
     value = config.get(key)
     if not isinstance(value, Mapping):
-        raise UserError(f"{where or key} = {value!r} is not a mapping of keys to values")
+        raise UserError(f"{where or key} = {shown(value)} is not a mapping of keys to values")
     return dict(value)
+
+
+def _text(config: Mapping[str, Any], key: str, default: str) -> str:
+    """A value that a shell may have made a number."""
+    value = config.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or not shown(value).strip("'"):
+        raise UserError(f"{key} = {shown(value)} is not text")
+    return value if isinstance(value, str) else shown(value)
 
 
 def _named(section: Mapping[str, Any], where: str) -> tuple[str, dict[str, Any]]:
@@ -293,7 +175,7 @@ def _named(section: Mapping[str, Any], where: str) -> tuple[str, dict[str, Any]]
     options = dict(section)
     name = options.pop("_name_", None)
     if not isinstance(name, str):
-        raise UserError(f"{where}: missing key '_name_'")
+        raise UserError(f"{where}._name_ = {shown(name)}: expected a name")
     return name, options
 
 
@@ -308,20 +190,29 @@ def _wandb(section: Any) -> Wandb:
     return Wandb(mode="disabled") if section is None else build(Wandb, section, "wandb")
 
 
-def _check_positive(where: str, **values: Any) -> None:
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-            raise UserError(f"{where}.{name} = {value!r}: expected a positive number")
+def _checked_contents(layer: Layer, train: TrainOptions, planned: Mapping[str, str] | None) -> dict[str, str]:
+    """Hashes of what the run reads from files or solves, so that a changed file is another run."""
+    found: dict[str, str] = {}
+    if isinstance(layer, Perturbed):
+        found["perturbation"] = content_hash(layer.find())
+    if train.ckpt is not None:
+        found["train.ckpt"] = file_hash(train.ckpt)
+    for name, value in (planned or {}).items():
+        if found.get(name) != value:
+            raise UserError(f"{name}: its content is not the one that this run was planned with")
+    return found
 
 
-def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(config: Mapping[str, Any], contents: dict[str, str]) -> dict[str, Any]:
     """Without what changes no number, so that a run's key stays when only that is edited."""
     plain = {key: value for key, value in config.items() if key not in _NOT_OF_THE_RUN}
     plain["train"] = {key: value for key, value in plain["train"].items() if key != "resume"}
     for section in ("loader", "trainer"):
         plain[section] = {k: v for k, v in plain[section].items() if v != _NEWER.get((section, k), object())}
-    reference = plain.get("reference") or {}
+    reference = (
+        plain["reference"] if isinstance(plain.get("reference"), Mapping) else {}
+    )  # anything else is refused beside this
     plain["reference"] = {
         key: value for key, value in reference.items() if key not in ("source", "milestone", "epoch_cost")
     }
-    return plain
+    return plain | ({"contents": contents} if contents else {})

@@ -1,5 +1,6 @@
 """The data of a run: the splits that the config names, cut to size, where they lie, and their batches."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -53,19 +54,50 @@ def load_splits(config: TrainConfig) -> Splits:
         UserError: the data are missing or broken, or are fewer than a batch.
     """
     splits = load(config.dataset, **config.dataset_options)
-    parts = {name: _cut(getattr(splits, name), config.sizes[f"{name}_size"]) for name in ("train", "val", "test")}
+    parts = {name: cut(getattr(splits, name), config.sizes[f"{name}_size"]) for name in ("train", "val", "test")}
     batch_size = config.loader.batch_size * distributed.world_size()
     if len(parts["train"]) < batch_size:
         raise UserError(f"a step takes {batch_size} examples and the training split has {len(parts['train'])}")
     return replace(splits, **parts, note="; ".join(filter(None, [splits.note, _note(splits, parts)])))
 
 
-def _cut(dataset: SequenceDataset, size: int | None) -> SequenceDataset:
-    """The first `size` examples of a fixed random order: a set that is sorted by class stays balanced."""
+def cut(dataset: SequenceDataset, size: int | None) -> SequenceDataset:
+    """Returns the first `size` examples of a fixed random order (a set that is sorted by class stays balanced); None is all."""
     if size is None or size >= len(dataset):
         return dataset
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(SUBSET_SEED))
     return Subset(dataset, order[:size])
+
+
+@dataclass(frozen=True)
+class ClassShares:
+    """How often each class stands in a set."""
+
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, dataset: SequenceDataset, n_classes: int) -> "ClassShares":
+        """Returns those of a data set."""
+        return cls(tuple(torch.bincount(dataset.labels.cpu(), minlength=n_classes).tolist()))
+
+    @property
+    def shares(self) -> list[float]:
+        return [count / sum(self.counts) for count in self.counts]
+
+    @property
+    def entropy(self) -> float:
+        """The cross-entropy, in nats, of a model that knows the shares and nothing else."""
+        return -sum(share * math.log(share) for share in self.shares if share > 0)
+
+    def line(self) -> str:
+        """One line for people; many classes by their extremes."""
+        percent = [f"{100 * share:.1f}" for share in self.shares]
+        some = (
+            f"{', '.join(percent)} %"
+            if len(percent) <= 10
+            else f"{min(self.shares):.2%} to {max(self.shares):.2%} each"
+        )
+        return f"classes of the training split: {some}; guessing by them costs {self.entropy:.3f} and is right in {max(self.shares):.1%}"
 
 
 def _note(splits: Splits, parts: dict[str, SequenceDataset]) -> str:

@@ -1,28 +1,31 @@
 """`model.layer` of a config: one class a layer, whose fields are the YAML's keys and whose `make` builds the module.
 
-`d_state` counts complete states (64 are 32 conjugate pairs), except for S4-PTD with `states: all`, where it counts complex ones.
+`d_state` counts complete states (64 are 32 conjugate pairs); those of S4-PTD are the n of its perturbation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-import numpy as np
 import torch
 from torch import nn
 
-from ...config import build
-from ...errors import UserError, did_you_mean
+from ...config import LARGEST, Count, NotNegative, Positive, Range, Seed, Size, build
+from ...errors import UserError, did_you_mean, shown
 from ...kernels import DiagonalKernel, DPLRKernel, Kernel, RealDiagonalKernel
-from ...kernels.diagonal import INITS, DiagonalInit
+from ...kernels.diagonal import INITS
 from ...kernels.parameters import learning_rates
-from ...kernels.ptd import ptd_init
+from ...kernels.ptd import States, ptd_init
 from ...layers import S5, S4Block, S5Block, S5Options
 from ...layers.s5_init import Eigenbasis, normal_eigenbasis, perturbed_eigenbasis
-from ...linalg.hippo import legs
-from ...linalg.ptd import Perturbation, named_perturbation
+from ...linalg.ptd import Perturbation, Spec, named_perturbation, solve_cached
+from ...linalg.ptd.named import DATA
 
 WHERE = "model.layer"
+_Channels = Annotated[int, Range(1, 1024)]
+_Step = Annotated[float, Range(1e-12, 1e6)]
+_Distance = Annotated[float, Range(1e-12, 1e3)]  # of E from 0, as a share of A_H
 DIAGONAL_INITS = ("legs", *(f"diag-{name}" for name in INITS))
 DPLR_INITS = ("legs", "legt", "fourier")
 
@@ -35,18 +38,19 @@ class S4Layer:
     one.
     """
 
-    d_state: int = 64
+    d_state: Size = 64
     init: str = "legs"
     disc: Literal["bilinear", "zoh"] | None = None
-    channels: int = 1
+    channels: _Channels = 1
     bidirectional: bool = False
     activation: str | None = "gelu"
     final_act: str | None = "glu"
     n_ssm: int | None = 1
-    dt_min: float = 0.001
-    dt_max: float = 0.1
+    dt_min: _Step = 0.001
+    dt_max: _Step = 0.1
     dt_transform: str = "softplus"
     lr: tuple[float | None, float | None, float | None, float | None] = (0.001, 0.001, 0.001, None)
+    skip: bool = True
     is_real: bool = False
 
     def __post_init__(self) -> None:
@@ -80,6 +84,7 @@ class S4Layer:
         return S4Block(
             self.kernel(H, options),
             bidirectional=self.bidirectional,
+            skip=self.skip,
             activation=self.activation,
             final_act=self.final_act,
             dropout=dropout,
@@ -106,12 +111,69 @@ class S4DLayer(S4Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PTDLayer(S4Layer):
+class Perturbed:
+    """The keys that say which E a PTD layer has; see `configs/model/layer/s4-ptd.yaml`."""
+
+    perturbation: str | None = None
+    perturbation_size: _Distance | None = None
+    perturbation_seed: Seed = 0
+    delta: Positive | None = None
+    objective: Literal["ours", "published"] = "ours"
+    solver_lr: Positive = 0.003
+    solver_iterations: Count = 20_000
+
+    @property
+    def n(self) -> int:
+        """States of the system that is perturbed."""
+        return self.d_state
+
+    def find(self, say: Callable[[str], None] | None = None) -> Perturbation:
+        """Returns the E for n states; what has to be solved is solved once and cached.
+
+        Raises:
+            UserError: no such name or file, one that does not fit, or a size or delta out of range.
+        """
+        if self.spec_is_named():
+            return solve_cached(self.spec(), say)
+        name = self.perturbation
+        if name is not None and not Path(name).exists() and Path(name).name == name and (DATA / name).is_file():
+            name = DATA / name
+        return named_perturbation(name, self.n, self.perturbation_size, self.perturbation_seed, say)
+
+    def spec_is_named(self) -> bool:
+        """Whether delta or the published objective says what is solved."""
+        if self.delta is None and self.objective == "ours":
+            return False
+        if self.perturbation != "solve":
+            raise UserError(f"{WHERE}: delta and objective are for perturbation=solve, not {self.perturbation}")
+        if self.perturbation_size is not None:
+            raise UserError(
+                "give delta or size, not both: a size is reached whatever its delta is, with objective=ours"
+            )
+        return True
+
+    def check_target(self) -> None:
+        """Raises UserError for a size or delta out of range, without solving anything."""
+        if self.spec_is_named():
+            self.spec()
+        elif self.perturbation_size is not None:
+            Spec(n=self.n, size=self.perturbation_size)
+
+    def spec(self) -> Spec:
+        """Returns the solver's problem that `delta` and `objective` name."""
+        delta = 1.0 if self.delta is None else self.delta
+        if self.objective == "ours":
+            return Spec(n=self.n, objective="cond", gamma=delta)
+        options = {"real": False, "lr": self.solver_lr, "max_iterations": self.solver_iterations}
+        return Spec(n=self.n, objective="published", delta=delta, **options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PTDLayer(Perturbed, S4Layer):
     """S4-PTD; see `configs/model/layer/s4-ptd.yaml`."""
 
-    states: Literal["all", "pairs"] = "all"
-    perturbation: str | None = None
-    perturbation_size: float | None = None
+    states: States = "all"
+    weight: Positive | None = None
     reflect: bool = True
 
     def check(self) -> None:
@@ -125,36 +187,27 @@ class PTDLayer(S4Layer):
             )
 
     def kernel(self, H: int, options: dict[str, Any]) -> Kernel:
-        found = named_perturbation(self.perturbation, self.d_state, self.perturbation_size)
-        init = all_states(found, self.reflect) if self.states == "all" else ptd_init(found, self.reflect)
+        init = ptd_init(self.find(), self.states, self.reflect, self.weight)
         return DiagonalKernel(H, init=init, disc=self.disc or "zoh", **options)
-
-
-def all_states(perturbation: Perturbation, reflect: bool) -> DiagonalInit:
-    """Where S4-PTD starts on all n complex states, also where E is real: no state stands for its conjugate."""
-    found = perturbation.reflected() if reflect else perturbation
-    ptd_init(found)  # refuses Re(Lambda) >= 0
-    B = found.Vinv @ legs(found.n)[1]
-    return DiagonalInit(found.Lambda.astype(complex), B.astype(complex), found.V.astype(complex), np.ones(found.n))
 
 
 @dataclass(frozen=True, kw_only=True)
 class S5Layer:
     """S5; the names that are not in `S5Options` are its constructors'. `lr` is that of the SSM, where None is the global one."""
 
-    d_state: int = 256
-    blocks: int = 8
-    conj_sym: bool = True
+    d_state: Size = 256
+    blocks: Size = 8
+    conj_sym: bool | None = True
     disc: str = "zoh"
-    dt_min: float = 0.001
-    dt_max: float = 0.1
+    dt_min: _Step = 0.001
+    dt_max: _Step = 0.1
     dt_global: bool = False
     B_init: str = "lecun_normal"
     C_init: str = "lecun_normal"
     bidirectional: bool = True
     poles: Literal["free", "clip", "reflect"] = "free"
     opt_config: str = "standard"
-    lr: float | None = 0.001
+    lr: NotNegative | None = 0.001
     activation: str = "half_glu1"
 
     def __post_init__(self) -> None:
@@ -165,10 +218,14 @@ class S5Layer:
         """Returns the eigenbasis of one diagonal block."""
         return normal_eigenbasis(self.d_state // self.blocks)
 
+    def is_symmetric(self) -> bool:
+        """Whether one state of each conjugate pair is kept."""
+        return self.conj_sym is not False
+
     def make(self, H: int, dropout: float, tie_dropout: bool, generator: torch.Generator) -> nn.Module:
         """Returns the layer."""
         options = S5Options(
-            conj_sym=self.conj_sym,
+            conj_sym=self.is_symmetric(),
             disc=self.disc,
             dt_min=self.dt_min,
             dt_max=self.dt_max,
@@ -185,16 +242,22 @@ class S5Layer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class S5PTDLayer(S5Layer):
-    """S5 from perturbed blocks."""
+class S5PTDLayer(Perturbed, S5Layer):
+    """S5 from perturbed blocks; `conj_sym: null` is true where E is real."""
 
-    conj_sym: bool = False
-    perturbation: str | None = None
-    perturbation_size: float | None = None
+    conj_sym: bool | None = False
+    reflect: bool = False
+
+    @property
+    def n(self) -> int:
+        return self.d_state // self.blocks
 
     def block(self) -> Eigenbasis:
-        n = self.d_state // self.blocks
-        return perturbed_eigenbasis(named_perturbation(self.perturbation, n, self.perturbation_size))
+        found = self.find()
+        return perturbed_eigenbasis(found.reflected() if self.reflect else found)
+
+    def is_symmetric(self) -> bool:
+        return self.find().is_real if self.conj_sym is None else self.conj_sym
 
 
 Layer = S4Layer | S5Layer
@@ -215,6 +278,8 @@ def parse_layer(mapping: Mapping[str, Any]) -> Layer:
     """
     rest = dict(mapping)
     name = rest.pop("_name_", None)
+    if not isinstance(name, str):
+        raise UserError(f"{WHERE}._name_ = {shown(name)}: expected a name{did_you_mean('', LAYERS)}")
     if name not in LAYERS:
         raise UserError(f"{WHERE}._name_: unknown layer '{name}'{did_you_mean(str(name), LAYERS)}")
     if issubclass(LAYERS[name], S4Layer) and "lr" in rest:
@@ -225,7 +290,8 @@ def parse_layer(mapping: Mapping[str, Any]) -> Layer:
 def _rates(lr: Any) -> tuple[float | None, ...]:
     values = lr.values() if isinstance(lr, Mapping) else [lr]
     for value in values:
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise UserError(f"{WHERE}.lr: {value!r} is not a number, null, or a mapping of dt, A, B to those")
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST
+        if value is not None and not number:
+            raise UserError(f"{WHERE}.lr: {shown(value)} is not a number, null, or a mapping of dt, A, B to those")
     rates = learning_rates(lr)
     return tuple(rates[name] for name in ("dt", "A", "B", "C"))

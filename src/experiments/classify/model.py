@@ -13,7 +13,8 @@ from ...engine.optim import Group, parameter_groups
 from ...engine.state import seed_all
 from ...engine.tally import Measures
 from ...models import Classifier, ResidualBackbone, Retrieval, Tower
-from .config import RetrievalTask, TrainConfig
+from .config import TrainConfig
+from .sections import RetrievalTask
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def build_model(config: TrainConfig, shape: DataShape) -> nn.Module:
         norm=m.norm,
         dropout=m.dropout,
         tie_dropout=m.tie_dropout,
-        residual=m.residual is not None,
+        residual=bool(m.residual),
         final_norm=m.final_norm,
         norm_momentum=m.norm_momentum,
     )

@@ -1,8 +1,8 @@
 """One training run, in the process that the user sees or in a sweep's worker: from its config to its result and its curves."""
 
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -16,15 +16,21 @@ from ...engine.batches import Batches
 from ...engine.device import slowness
 from ...engine.graphs import check_capturable
 from ...engine.state import seed_all
+from ...ops.backend import chosen
 from ...report.train import draw_curves
 from ...sweep import Control, RunFolder
+from ...tracking.files import atomic_write
 from .config import TrainConfig, parse
-from .data import PlacedSplits, load_splits, place
+from .data import ClassShares, PlacedSplits, cut, load_splits, place
 from .kept import Kept
+from .layers import Layer, Perturbed
 from .model import DataShape, build_model, groups_of, objective, start
 
-CHANCE_EPOCHS = 3  # after so many a loss that still sits at ln(classes) is worth a warning
+ABOUT = "about.txt"  # what a run prints before it trains: data, parameter groups, class shares
+CHANCE_EPOCHS = 3  # after so many a loss that is still that of guessing is worth a warning
+LEARNED = 0.995  # of the loss of guessing
 Say = Callable[[str], None]
+Around = Callable[[nn.Module], AbstractContextManager]
 
 
 @dataclass(frozen=True)
@@ -47,12 +53,28 @@ class Prepared:
         """Returns the batches of a split."""
         return self.data.batches(getattr(self.splits, split), self.config.loader.batch_size, seed, drop_last)
 
-    def evaluation(self, split: str, kept: Kept | None = None) -> Evaluation:
-        """Returns the evaluation of a split, one that keeps which examples were right where `kept` is given."""
+    def evaluation(
+        self,
+        split: str,
+        kept: Kept | None = None,
+        around: Around = lambda model: nullcontext(),
+        size: int | None = None,
+    ) -> Evaluation:
+        """Returns the evaluation of a split, or of so many examples of it.
+
+        Args:
+            kept: keeps which examples were right.
+            around: makes of the model the context in which it is evaluated.
+        """
         trainer = self.config.trainer
         limit = trainer.limit_val_batches if split == "val" else trainer.limit_test_batches
-        around = {} if kept is None else {"around": kept.around}
-        return Evaluation(self.batches(split), kept or objective, self.device, trainer.precision, limit=limit, **around)
+        batches = self.data.batches(cut(getattr(self.splits, split), size), self.config.loader.batch_size)
+        around = around if kept is None else kept.around
+        return Evaluation(batches, kept or objective, self.device, trainer.precision, around, limit)
+
+    @cached_property
+    def classes(self) -> ClassShares:
+        return ClassShares.of(self.splits.train, self.splits.n_classes)
 
     @cached_property
     def n_parameters(self) -> int:
@@ -67,12 +89,18 @@ class Prepared:
         return [
             describe_device(self.device),
             *([slow] if slow else []),
-            f"data: {self.config.dataset}, {sizes} train / val / test, L <= {s.l_max:,}, {s.n_classes} classes; {s.note}",
+            f"data: {self.config.dataset}, {sizes} train / val / test, {self._shape()}; {s.note}",
+            self.classes.line(),
             *self._staging(),
             *self.config.reference.lines(),
             group_table(self.model, groups_of(self.config, self.model)),
             f"{self.n_parameters:,} trainable numbers; an epoch: {len(s.train) // (batch * accumulated):,} steps of {batch * accumulated}",
         ]
+
+    def _shape(self) -> str:
+        s = self.splits
+        symbols = "" if s.vocabulary is None else f", {len(s.vocabulary):,} symbols"
+        return f"L <= {s.l_max:,}{symbols}, {s.n_classes} classes"
 
     def _staging(self) -> list[str]:
         if self.device.type == "cpu":
@@ -97,7 +125,7 @@ def work(folders: list[RunFolder], control: Control) -> None:
     """Trains a run in a sweep's worker, silently."""
     for folder in folders:
         prepared = prepare(parse(folder.config), torch.device(control.device))
-        train(prepared, folder, control)
+        folder.finish(train(prepared, folder, control))
 
 
 def train(
@@ -107,8 +135,12 @@ def train(
     say: Say = lambda line: None,
     progress: bool = False,
     resume: bool = True,
-) -> None:
-    """Trains to the end and finishes the folder, which process 0 alone has.
+    evaluators: Mapping[str, Evaluation] | None = None,
+) -> dict[str, Any]:
+    """Trains to the end and returns what result.json holds; process 0 alone has the folder, which it does not finish.
+
+    Args:
+        evaluators: run after every epoch beside validation.
 
     Raises:
         Interrupted: asked to stop; the state is saved.
@@ -121,6 +153,7 @@ def train(
     watch, kept = Watch(prepared, say, folder), Kept()
     if folder is not None:
         ports = replace(run_ports(folder, control), progress=progress, say=say, log=watch.log, resume=resume)
+        atomic_write(folder.path / ABOUT, ("\n".join(prepared.lines()) + "\n").encode())
     batches = prepared.batches("train", config.train.seed, config.loader.drop_last)
     result = fit(
         state,
@@ -128,7 +161,7 @@ def train(
         objective,
         config.trainer.plan(config.train),
         device,
-        evaluators={"val": prepared.evaluation("val")},
+        evaluators={"val": prepared.evaluation("val"), **(evaluators or {})},
         final={"test": prepared.evaluation("test", kept)},
         ports=ports,
     )
@@ -136,14 +169,14 @@ def train(
         draw_curves(folder, config.reference.accuracy)
         if distributed.world_size() == 1:  # each of several processes has seen its share alone
             folder.save_arrays(**kept.arrays())
-        folder.finish(outcome(prepared, result, watch))
+    return outcome(prepared, result, watch)
 
 
 class Watch:
     """Writes the rows of the log, says a line an epoch, and warns when nothing is learned."""
 
     def __init__(self, prepared: Prepared, say: Say, folder: RunFolder | None):
-        self._n_classes, self._say, self._folder = prepared.splits.n_classes, say, folder
+        self._classes, self._say, self._folder = prepared.classes, say, folder
         self._since, self.epoch_seconds = time.perf_counter(), []
 
     def log(self, step: int, **row: float) -> None:
@@ -161,16 +194,22 @@ class Watch:
             f"{split} loss {row[f'{split}/loss']:.4f}, {row[f'{split}/accuracy']:.2%}" for split in ("train", "val")
         ]
         self._say(f"epoch {row['epoch']}: {'; '.join(parts)}; {row['epoch_seconds']:.1f} s")
-        chance = math.log(self._n_classes)
-        if row["epoch"] == CHANCE_EPOCHS and row["train/loss"] > 0.995 * chance:
-            self._say(
-                f"warning: the loss is still that of guessing, ln {self._n_classes} = {chance:.3f}; nothing is learned yet"
-            )
+        warning = nothing_learned(row, self._classes) if row["epoch"] == CHANCE_EPOCHS else None
+        if warning:
+            self._say(f"warning: {warning}")
+
+
+def nothing_learned(row: Mapping[str, float], classes: ClassShares) -> str | None:
+    """Returns a warning where an epoch's training loss is still that of guessing by the shares of the classes."""
+    if row["train/loss"] <= LEARNED * classes.entropy:
+        return None
+    return f"the training loss, {row['train/loss']:.3f}, is still that of guessing, {classes.entropy:.3f}; nothing is learned"
 
 
 def outcome(prepared: Prepared, result: FitResult, watch: Watch) -> dict[str, Any]:
     """Returns what the run's result.json holds."""
     config, splits = prepared.config, prepared.splits
+    warning = nothing_learned(result.last, prepared.classes) if result.last else None
     return {
         **result.last,
         **result.final,
@@ -181,7 +220,22 @@ def outcome(prepared: Prepared, result: FitResult, watch: Watch) -> dict[str, An
         "n_parameters": prepared.n_parameters,
         "data": f"{config.dataset}: {splits.note}",
         "n_train": len(splits.train),
+        "l_max": splits.l_max,
+        "n_classes": splits.n_classes,
+        "vocabulary": None if splits.vocabulary is None else len(splits.vocabulary),
+        "class_counts": list(prepared.classes.counts),
+        "warnings": [warning] if warning else [],
+        **_perturbation(config.layer),
         "epoch_seconds": sorted(watch.epoch_seconds)[len(watch.epoch_seconds) // 2] if watch.epoch_seconds else None,
         "device": describe_device(prepared.device).removeprefix("device: "),
+        "backends": chosen(),
         "processes": distributed.world_size(),
     }
+
+
+def _perturbation(layer: Layer) -> dict[str, Any]:
+    """The figures of the E that the layers start from."""
+    if not isinstance(layer, Perturbed):
+        return {}
+    found = layer.find()
+    return {f"E_{name}": getattr(found, name) for name in ("size", "size_frobenius", "cond", "max_real", "converged")}

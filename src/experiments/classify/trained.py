@@ -1,6 +1,5 @@
 """A run's model to use: its weights and its config are enough, the data need not be there."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -34,8 +33,9 @@ def load_trained(folder: str | Path, weights: str = "best") -> nn.Module:
         raise UserError(
             f"{folder}: holds no run of train.py; expected runs/train-<experiment>/<key>, with its config.yaml"
         )
-    config = parse(load_yaml(folder / "config.yaml"))
-    config = replace(config, train=replace(config.train, ckpt=None, mode="max"))  # what it started from is no matter
+    plain = load_yaml(folder / "config.yaml")
+    plain["train"] |= {"ckpt": None, "mode": "max"}  # what it started from is no matter, and may be gone
+    config = parse({key: value for key, value in plain.items() if key != "contents"})
     found = weights_in(read_checkpoint(folder / FILES[weights]))
     model = build_model(config, DataShape.of_weights(found))
     load_weights(model, found)

@@ -1,51 +1,58 @@
-"""`python -m src.linalg.ptd`: solve for a perturbation and write it to a file, or draw the frontier."""
+"""`python -m src.linalg.ptd`: solve for a perturbation and write it to a file, or draw the surface of size, cond and distance."""
 
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from ...config.command_line import SuggestingParser
 from ...errors import UserError, run_door
-from .files import save_perturbation
-from .frontier import SIZES, frontier, table, write_csv, write_png
+from ...resources import command
+from ...tables import Table
+from . import frontier, surface
+from .files import SUFFIXES, check_writable, save_perturbation
 from .perturbation import Perturbation
 from .solver import solve
 from .spec import NORMS, OBJECTIVES, Spec, default_size
 
-EXAMPLES = """examples:
-  python -m src.linalg.ptd --n 32 --size 0.0379 --out ptb32.mat
-  python -m src.linalg.ptd --n 32 --gamma 1 --out ptb32.mat
-  python -m src.linalg.ptd --n 32 --objective published --delta 1e4
-  python -m src.linalg.ptd --n 32 --frontier --out frontier32"""
+MAX_STATES = 1024  # an eigendecomposition of more takes seconds, and a solve takes thousands of them
+EXAMPLES = (
+    "{} --n 32 --out ptb32.mat",
+    "{} --n 32 --size 0.01 --mu 0.5 --out ptb32.mat",
+    "{} --n 32 --objective cond --out ptb32.mat",
+    "{} --n 32 --gamma 1 --out ptb32.mat",
+    "{} --n 32 --objective published --delta 1e4",
+    "{} --n 32 --frontier --out frontier32",
+)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
-        raise UserError(f"{message}; see python -m src.linalg.ptd --help")
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> SuggestingParser:
     """Returns the command line's parser."""
-    p = _Parser(
-        prog="python -m src.linalg.ptd",
-        description="Perturb-then-diagonalise HiPPO-LegS: minimise cond(V) against ||E|| in A + E = V Lambda V^-1.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    name = command("linalg.ptd")
+    p = SuggestingParser(
+        prog=name,
+        description="Perturb-then-diagonalise HiPPO-LegS, A + E = V Lambda V^-1: a small E with well-conditioned V that stays near S4.",
+        examples=[example.format(name) for example in EXAMPLES],
     )
-    p.add_argument("--n", type=int, required=True, help="number of states")
-    p.add_argument("--size", type=float, help="largest ||E|| / ||A|| (default: the published one for this n)")
-    p.add_argument("--gamma", type=float, help="instead of --size: minimise cond + gamma ||E||")
-    p.add_argument("--delta", type=float, help="with --objective published: minimise cond^2 + delta ||E||_F")
-    p.add_argument("--objective", default="cond", help=f"one of: {', '.join(OBJECTIVES)} (default: cond)")
-    p.add_argument("--norm", default="spectral", help=f"one of: {', '.join(NORMS)} (default: spectral)")
-    p.add_argument("--complex", action="store_true", help="a complex E (always so with --objective published)")
-    p.add_argument("--any-spectrum", action="store_true", help="let conjugate pairs of eigenvalues become real ones")
-    p.add_argument("--margin", type=float, default=Spec.margin, help="keep Re(lambda) <= -margin (default %(default)s)")
-    p.add_argument("--seed", type=int, default=0, help="of what is random: complex starts, baseline (default: 0)")
-    p.add_argument("--out", type=Path, help=".mat or .npz file; with --frontier the stem of a .csv and a .png")
-    p.add_argument("--frontier", action="store_true", help="solve for a range of sizes: table, CSV and PNG")
-    p.add_argument("--sizes", type=float, nargs="+", default=SIZES, help="the sizes of --frontier")
-    p.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    add = p.add_argument
+    add("--n", type=_states, required=True, metavar="N", help="number of states")
+    add("--objective", choices=OBJECTIVES, help="distance: log cond + mu log d_worst; cond: cond alone, as in earlier versions "
+        "(default: distance, or cond with --gamma or --norm frobenius)")  # fmt: skip
+    add("--size", type=float, metavar="X", help="largest ||E|| / ||A|| (default: the published one for this n)")
+    add("--mu", type=float, metavar="X", help="weight of the distance from S4 (default: 0.3, beyond n = 16 4.8 / n)")
+    add("--gamma", type=float, metavar="X", help="instead of --size: minimise cond + gamma ||E||")
+    add("--delta", type=float, metavar="X", help="with --objective published: minimise cond^2 + delta ||E||_F")
+    add("--norm", choices=NORMS, default="spectral", help="of the size (default: spectral)")
+    add("--complex", action="store_true", help="a complex E (always so with --objective published)")
+    add("--any-spectrum", action="store_true", help="let conjugate pairs of eigenvalues become real ones")
+    add("--margin", type=float, metavar="X", help="keep Re(lambda) <= -margin (default: 0.6 with a distance, else 0.5)")
+    add("--seed", type=_seed, default=0, metavar="K", help="of what is random: complex starts, baseline (default: 0)")
+    add("--out", type=Path, metavar="FILE", help=".mat or .npz file; with --frontier the stem of a .csv and a .png")
+    add("--frontier", action="store_true", help="cond against distance for several sizes and mu: table, CSV and PNG; "
+        "with --objective cond: cond against size, beside random E")  # fmt: skip
+    add("--sizes", type=float, nargs="+", metavar="X", help="the sizes of --frontier")
+    add("--quiet", action="store_true", help="no progress on stderr")
     return p
 
 
@@ -55,8 +62,10 @@ def main(argv: list[str] | None = None) -> int:
     spec = _spec(args)
     if args.frontier:
         return _frontier(args, spec)
-    if args.out is not None and args.out.suffix not in (".mat", ".npz"):
-        raise UserError(f"cannot write '{args.out}': the name must end in .mat or .npz")
+    if args.sizes is not None:
+        raise UserError("--sizes belongs to --frontier; for one solution: --size")
+    if args.out is not None:
+        check_writable(args.out, SUFFIXES)
     begin, begin_cpu = time.perf_counter(), time.process_time()
     found = solve(spec, progress=None if args.quiet else _to_stderr)
     seconds, cpu = time.perf_counter() - begin, time.process_time() - begin_cpu
@@ -68,18 +77,20 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _spec(args: argparse.Namespace) -> Spec:
-    published = args.objective == "published"
-    if args.frontier and (args.size or args.gamma or args.delta or published or args.norm != "spectral"):
+    objective = args.objective or ("cond" if args.gamma is not None or args.norm != "spectral" else "distance")
+    published = objective == "published"
+    if args.frontier and (args.size or args.mu or args.gamma or args.delta or published or args.norm != "spectral"):
         raise UserError(
-            "--frontier solves for --sizes in the spectral norm; leave out --size, --gamma, --delta, --norm"
+            "--frontier solves for --sizes in the spectral norm; leave out --size, --mu, --gamma, --delta, --norm"
         )
     size = args.size
-    if args.objective == "cond" and size is None and args.gamma is None and args.delta is None and args.n > 0:
+    if not published and size is None and args.gamma is None and args.delta is None:
         size = default_size(args.n)
     return Spec(
         n=args.n,
-        objective=args.objective,
+        objective=objective,
         size=size,
+        mu=args.mu,
         gamma=args.gamma,
         delta=args.delta,
         norm=args.norm,
@@ -91,26 +102,54 @@ def _spec(args: argparse.Namespace) -> Spec:
 
 
 def _frontier(args: argparse.Namespace, spec: Spec) -> int:
-    for size in args.sizes:
+    for size in args.sizes or ():
         if not 0 < size < float("inf"):
             raise UserError(f"--sizes must be positive numbers, got {size}")
-    points = frontier(spec, args.sizes, None if args.quiet else _to_stderr)
-    print(table(points))
     if args.out is not None:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        for suffix, write in ((".csv", write_csv), (".png", write_png)):
-            path = args.out.with_name(args.out.name + suffix)
-            write(path, points)
-            print(f"written: {path}")
-    return 0 if all(point.converged for point in points) else 1
+        for suffix in (".csv", ".png"):
+            check_writable(args.out.with_name(args.out.name + suffix), (suffix,))
+    progress = None if args.quiet else _to_stderr
+    if spec.objective == "cond":
+        points = frontier.frontier(spec, args.sizes or frontier.SIZES, progress)
+        _write(args.out, frontier.table(points), lambda path: frontier.write_png(path, points))
+    else:
+        points = surface.surface(spec, args.sizes or surface.default_sizes(spec.n), progress=progress)
+        _write(args.out, surface.table(points), lambda path: surface.write_png(path, points))
+    return 0 if all(point.converged in (True, None) for point in points) else 1
+
+
+def _write(stem: Path | None, table: Table, write_png: Callable[[Path], None]) -> None:
+    print(table.text())
+    if stem is None:
+        return
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    for suffix, write in ((".csv", lambda path: path.write_text(table.csv())), (".png", write_png)):
+        path = stem.with_name(stem.name + suffix)
+        write(path)
+        print(f"written: {path}")
 
 
 def _summary(found: Perturbation) -> str:
     return (
         f"n {found.n}  cond(V) {found.cond:.4f}  ||E||_2/||A||_2 {found.size:.5f}  "
         f"||E||_F/||A||_F {found.size_frobenius:.5f}  max Re {found.max_real:.4f}  "
+        f"d_worst {found.d_worst:.3g}  d_e0 {found.d_e0:.3g}  "
         f"iterations {found.iterations}  {'converged' if found.converged else 'NOT converged'}"
     )
+
+
+def _states(text: str) -> int:
+    return _whole(text, "a number of states", 1, MAX_STATES)
+
+
+def _seed(text: str) -> int:
+    return _whole(text, "a seed", 0, 2**32 - 1)
+
+
+def _whole(text: str, what: str, low: int, high: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 12 and low <= int(text) <= high):
+        raise argparse.ArgumentTypeError(f"'{text[:20]}' is not {what}; expected a whole number from {low} to {high}")
+    return int(text)
 
 
 def _to_stderr(line: str) -> None:

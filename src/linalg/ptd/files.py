@@ -9,7 +9,7 @@ Ours hold E, Lam, V and Vinv. When Lam, V and Vinv are there they are what count
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,20 @@ from ..hippo import Float, legs
 from .perturbation import Complex, Perturbation, canonical, diagonalise
 
 TOLERANCE = 1e-6  # of V Vinv = I and V Lam Vinv = A_H + E, relative; files in single precision pass
+SUFFIXES = (".mat", ".npz")
 _KEYS = "E (or ptb), or Lam, V and Vinv"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+
+
+def check_writable(path: Path, suffixes: Sequence[str]) -> None:
+    """Raises `UserError` where a file cannot be written, before anything is computed for it."""
+    if path.suffix not in suffixes:
+        raise UserError(f"cannot write '{path}': the name must end in {' or '.join(suffixes)}")
+    if path.is_dir():
+        raise UserError(f"cannot write '{path}': it is a folder")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"cannot write '{path}': '{there}' is not a folder that can be written to")
 
 
 def save_perturbation(path: str | Path, found: Perturbation) -> None:
@@ -31,8 +43,7 @@ def save_perturbation(path: str | Path, found: Perturbation) -> None:
         UserError: another suffix, or a folder that cannot be written.
     """
     path = Path(path)
-    if path.suffix not in (".mat", ".npz"):
-        raise UserError(f"cannot write '{path}': the name must end in .mat or .npz")
+    check_writable(path, SUFFIXES)
     content = {
         "E": found.E,
         "Lam": np.diag(found.Lambda),
@@ -79,7 +90,9 @@ def load_perturbation(path: str | Path, n: int | None = None) -> Perturbation:
         raise UserError(f"'{path}' holds {found}; expected the matrices {_KEYS}")
     size = len(E if E is not None else _square(path, "V", content["V"]))
     if n is not None and size != n:
-        raise UserError(f"'{path}' is for n = {size} states, but n = {n} is needed; choose the file for n = {n}")
+        raise UserError(
+            f"'{path}' is for n = {size} states, but n = {n} is asked for: use --n {size}, or d_state in a config"
+        )
     E = None if E is None else _real_if_real(E)
     if not decomposed:
         return diagonalise(E)

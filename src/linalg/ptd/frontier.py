@@ -1,9 +1,8 @@
-"""The frontier of PTD: the least kappa(V) found for each size of E, beside random (Ginibre) perturbations.
+"""The frontier of objective 'cond': the least kappa(V) found for each size of E, beside random (Ginibre) perturbations.
 
 arXiv 2310.01698, section 4 and appendix I: kappa grows like 1 / ||E|| as E shrinks (Theorem 5 there).
 """
 
-import csv
 import os
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...tables import Table
 from .perturbation import random_perturbation
 from .solver import Progress, solve
 from .spec import Spec
@@ -38,7 +38,7 @@ def frontier(spec: Spec, sizes: Sequence[float] = SIZES, progress: Progress | No
     """Returns one point for each size, largest first; each solve starts from the one before.
 
     Args:
-        spec: settings of a size problem in the spectral norm; its size is replaced.
+        spec: settings of a size problem of objective 'cond' in the spectral norm; its size is replaced.
         sizes: ||E||_2 / ||A_H||_2.
         progress: called with a line of text after every size.
     """
@@ -60,27 +60,15 @@ def frontier(spec: Spec, sizes: Sequence[float] = SIZES, progress: Progress | No
             )
         )
         if progress:
-            progress(table(points[-1:], header=len(points) == 1))
+            progress(
+                f"size {found.size:.5f}  cond {found.cond:.3f}  max Re {found.max_real:.3f}  iterations {found.iterations}"
+            )
     return points
 
 
-def table(points: Sequence[FrontierPoint], header: bool = True) -> str:
-    """Returns the points as lines of text in columns."""
-    titles = ("n", "||E||/||A||", "Frobenius", "cond", "max Re", "iterations", "random cond", "random max Re")
-    lines = ["  ".join(f"{title:>13}" for title in titles)] if header else []
-    for p in points:
-        cells = (f"{p.n}", f"{p.size:.5f}", f"{p.size_frobenius:.5f}", f"{p.cond:.3f}", f"{p.max_real:.3f}")
-        cells += (f"{p.iterations}{'' if p.converged else ' (stopped)'}", f"{p.random_cond:.1f}")
-        lines.append("  ".join(f"{cell:>13}" for cell in (*cells, f"{p.random_max_real:.3f}")))
-    return "\n".join(lines)
-
-
-def write_csv(path: Path, points: Sequence[FrontierPoint]) -> None:
-    """Writes the points, one a line, under the field names of `FrontierPoint`."""
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(field.name for field in fields(FrontierPoint))
-        writer.writerows(astuple(point) for point in points)
+def table(points: Sequence[FrontierPoint]) -> Table:
+    """Returns the points, one a row, under the field names of `FrontierPoint`."""
+    return Table([field.name for field in fields(FrontierPoint)], [astuple(point) for point in points])
 
 
 def write_png(path: Path, points: Sequence[FrontierPoint]) -> None:

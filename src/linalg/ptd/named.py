@@ -16,7 +16,7 @@ from .solver import Progress, solve
 from .spec import Spec, default_size
 
 DATA = resource("data")
-NAMES = ("rank1", "random", "solve")
+NAMES = ("rank1", "random", "solve", "cond")
 
 
 def cache_folder() -> Path:
@@ -51,9 +51,10 @@ def named_perturbation(
     Args:
         name: None for the committed solution `data/ptbHiPPO<n>.mat` (solved and cached when there is none for this n
             or when another size is asked for); 'rank1' (S4D); 'random' (Ginibre); 'solve' (real, of the given size);
-            a `Spec`; or the path of a `.mat` or `.npz` file.
+            'cond' (the earlier objective, `data/ptbHiPPO<n>_cond.mat` or solved); a `Spec`; or the path of a `.mat` or
+            `.npz` file.
         n: number of states; a file or spec for another n is refused.
-        size: ||E||_2 / ||A_H||_2 for 'random', 'solve' and None; `default_size(n)` when None.
+        size: ||E||_2 / ||A_H||_2 for 'random', 'solve', 'cond' and None; `default_size(n)` when None.
         seed: of 'random'.
         progress: called with a line of text a round when something is solved.
 
@@ -62,17 +63,18 @@ def named_perturbation(
     """
     if isinstance(name, Spec):
         if name.n != n:
-            raise UserError(f"the perturbation is specified for n = {name.n} states, but n = {n} is needed")
+            raise UserError(f"the perturbation is specified for n = {name.n} states, but n = {n} is asked for")
         return solve_cached(name, progress)
     if name == "rank1":
         return rank1(n)
     if name == "random":
         return random_perturbation(n, size or default_size(n), seed)
-    committed = DATA / f"ptbHiPPO{n}.mat"
-    if name is None and size is None and committed.is_file():
+    committed = DATA / f"ptbHiPPO{n}{'_cond' if name == 'cond' else ''}.mat"
+    if name in (None, "cond") and size is None and committed.is_file():
         return load_perturbation(committed, n)
-    if name is None or name == "solve":
-        return solve_cached(Spec(n=n, size=size or default_size(n)), progress)
+    if name in (None, "solve", "cond"):
+        objective = "cond" if name == "cond" else "distance"
+        return solve_cached(Spec(n=n, objective=objective, size=size or default_size(n)), progress)
     if Path(name).suffix not in (".mat", ".npz"):
         raise UserError(
             f"unknown perturbation '{name}' (a name, or a .mat or .npz file){did_you_mean(str(name), NAMES)}"

@@ -15,8 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UserError
+from ..distance import normalised, sup_distance
 from ..hippo import Float, legs
 from ..nplr import nplr
+from ..transfer import dplr_system, ptd_system
+from ..worst_output import worst_distance
 
 Complex = NDArray[np.complex128]
 
@@ -56,6 +59,17 @@ class Perturbation:
     def size_frobenius(self) -> float:
         """||E||_F / ||A_H||_F."""
         return float(np.linalg.norm(self.E) / np.linalg.norm(legs(self.n)[0]))
+
+    @cached_property
+    def d_worst(self) -> float:
+        """Distance from S4: sup over w and unit C of |G_PTD(iw) - G_DPLR(iw)|, B of norm 1; infinite when unstable."""
+        return worst_distance(self.E).value if self.max_real < 0 else np.inf
+
+    @cached_property
+    def d_e0(self) -> float:
+        """The same for the output C = e_0."""
+        pair = dplr_system(self.n), ptd_system(self.n, self.E)
+        return sup_distance(*map(normalised, pair)).value if self.max_real < 0 else np.inf
 
     @property
     def max_real(self) -> float:
@@ -120,6 +134,18 @@ def rank1(n: int) -> Perturbation:
     full = nplr("legs", n)
     P = np.sqrt(np.arange(n) + 0.5)
     return canonical(np.outer(P, P), full.Lambda, full.V, full.V.conj().T)
+
+
+def decoupled(n: int) -> Perturbation:
+    """Returns the E with row 0 zero that leaves A_H + E normal: e_0 apart at -1, the other states like S4D's.
+
+    The output e_0 is then exactly S4's (`response`). It is of about the size of P P^T, ||E|| / ||A_H|| = 0.5.
+    """
+    A = legs(n)[0]
+    E = np.outer(P := np.sqrt(np.arange(n) + 0.5), P)
+    E[0] = 0.0
+    E[1:, 0] = -A[1:, 0]
+    return diagonalise(E)
 
 
 def random_perturbation(n: int, size: float, seed: int, real: bool = True) -> Perturbation:

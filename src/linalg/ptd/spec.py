@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from ...errors import UserError, did_you_mean
 
-SOLVER_VERSION = 1  # raise it when the solver's results change: cached solutions of older versions are then ignored
+SOLVER_VERSION = 2  # raise it when the solver's results change: cached solutions of older versions are then ignored
 
-OBJECTIVES = ("cond", "published")
+OBJECTIVES = ("distance", "cond", "published")
 NORMS = ("spectral", "frobenius")
 
 PUBLISHED_SIZES = {8: 0.0983, 16: 0.0506, 32: 0.0379, 64: 0.0341, 128: 0.0323}
@@ -28,10 +28,19 @@ def default_size(n: int) -> float:
     return PUBLISHED_SIZES[low] ** (1 - share) * PUBLISHED_SIZES[high] ** share
 
 
+def default_mu(n: int) -> float:
+    """Returns the weight of log d_worst beside log kappa(V): 0.3 up to 16 states, 4.8 / n beyond.
+
+    It keeps kappa within 15 % (n = 8) to 2 % (n = 64) of the least possible one, and falls with n because so does S4's gain.
+    """
+    return min(0.3, 4.8 / n)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spec:
     """Settings of `solve`.
 
+    objective 'distance': minimise log kappa(V) + mu log d_worst subject to ||E||_2 / ||A_H||_2 <= size, with d_e0 = 0.
     objective 'cond', one of:
         size: minimise kappa(V) subject to ||E|| / ||A_H|| <= size, both in the chosen norm.
         gamma: minimise kappa(V) + gamma ||E|| (arXiv 2310.01698, Eq. 4), the norm not divided by ||A_H||.
@@ -43,16 +52,15 @@ class Spec:
     """
 
     n: int
-    objective: str = "cond"
+    objective: str = "distance"
+    mu: float | None = None  # objective 'distance'; None: `default_mu(n)`
     size: float | None = None
     gamma: float | None = None
     delta: float | None = None
     norm: str = "spectral"
     real: bool = True
-    pairs: bool = (
-        True  # real E: no more real eigenvalues than the start has (P P^T: n mod 2), unless the size forbids it
-    )
-    margin: float = 0.5  # Re(lambda) <= -margin
+    pairs: bool = True  # real E: no more real eigenvalues than the start has (n mod 2, with a distance 2 at even n), if the size permits
+    margin: float | None = None  # Re(lambda) <= -margin; None: 0.6 with a distance, else 0.5
     seed: int = 0  # of the complex, the published and the second start; a real solve at a moderate size draws nothing
     frobenius_weight: float = 0.03  # of log ||E||_F beside log ||E||_2, see solver.py; spectral size problems only
     tol: float = 1e-3  # least relative gain of the objective that a round must bring to go on
@@ -72,22 +80,37 @@ class Spec:
         self._check_target()
 
     def _check_numbers(self) -> None:
-        for field in ("size", "gamma", "delta", "tol", "lr", "max_rounds", "max_iterations"):
+        for field in ("size", "gamma", "delta", "mu", "margin", "tol", "lr", "max_rounds", "max_iterations"):
             value = getattr(self, field)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise UserError(f"{field} must be a positive number, got {value!r}")
-        for field in ("margin", "frobenius_weight"):
-            if not (math.isfinite(getattr(self, field)) and getattr(self, field) >= 0):
-                raise UserError(f"{field} must be zero or a positive number, got {getattr(self, field)!r}")
-        if self.margin == 0:
-            raise UserError("margin must be positive: the spectrum of A_H + E stays in the open left half plane")
+        if not (math.isfinite(self.frobenius_weight) and self.frobenius_weight >= 0):
+            raise UserError(f"frobenius_weight must be zero or a positive number, got {self.frobenius_weight!r}")
 
     def _check_target(self) -> None:
         given = [field for field in ("size", "gamma", "delta") if getattr(self, field) is not None]
         if self.objective == "published" and (given != ["delta"] or self.real):
             raise UserError("the published objective takes delta (not size or gamma) and a complex E (real=False)")
+        if self.objective == "distance" and (given != ["size"] or self.norm != "spectral"):
+            raise UserError(
+                "the objective 'distance' takes a size in the spectral norm; for gamma or another norm: objective='cond'"
+            )
+        if self.objective != "distance" and self.mu is not None:
+            raise UserError(f"mu is the weight of the distance; the objective '{self.objective}' has none")
         if self.objective == "cond" and given not in (["size"], ["gamma"]):
             raise UserError(f"the objective 'cond' takes exactly one of size and gamma, got {given or 'none'}")
+
+    @property
+    def least_decay(self) -> float:
+        """The margin in force."""
+        return self.margin if self.margin is not None else 0.6 if self.objective == "distance" else 0.5
+
+    @property
+    def weight_of_distance(self) -> float:
+        """The mu in force; 0 without a distance."""
+        if self.objective != "distance":
+            return 0.0
+        return default_mu(self.n) if self.mu is None else self.mu
 
     def key(self) -> str:
         """Returns the hash of all settings and of the solver's version: equal keys mean equal solutions."""

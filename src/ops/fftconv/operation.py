@@ -7,8 +7,9 @@ transform of u: its kernel lies backwards at the end of the cycle, as in S4's pu
 correlations, products with conjugate spectra; spectra are computed again in the backward pass, which costs no more than
 reading them from memory would, and keeps only u and K between the two.
 
-Three ways to compute it, one answer. `reference` is the definition, a matrix of lags. `torch` (any device) transforms blocks
-of channels, which on a CPU stay in cache. `triton` (CUDA) leaves only the transforms to cuFFT.
+Four ways to compute it, one answer. `reference` is the definition, a matrix of lags. `torch` (any device) transforms blocks
+of channels, which on a CPU stay in cache; `compiled` (CPU) copies them between layouts in small tiles. `triton` (CUDA) leaves
+only the transforms to cuFFT.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from ..backend import Operation, values_and_gradients
 from ..precision import full_precision
+from .compiled import compiled
 from .length import fft_length
 from .reference import fftconv_reference
 from .torch import blocked
@@ -77,4 +79,8 @@ def _probe(form: Callable[..., Tensor], device: torch.device) -> list[Tensor]:
     return results
 
 
-FFTCONV = Operation("FFT convolution", {"reference": fftconv_reference, "torch": blocked, "triton": _triton}, _probe)
+FFTCONV = Operation(
+    "FFT convolution",
+    {"reference": fftconv_reference, "torch": blocked, "compiled": compiled, "triton": _triton},
+    _probe,
+)

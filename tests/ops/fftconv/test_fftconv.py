@@ -12,7 +12,8 @@ from src.ops.fftconv.length import fft_length
 pytestmark = pytest.mark.usefixtures("poisoned")
 LENGTHS = [1, 2, 3, 7, 63, 64, 65, 127, 1000]
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-CASES = [("torch", L) for L in LENGTHS] + [(form, L) for form in ("reference", "triton") for L in (1, 2, 13, 40)]
+CASES = [(form, L) for form in ("torch", "compiled") for L in LENGTHS]
+CASES += [(form, L) for form in ("reference", "triton") for L in (1, 2, 13, 40)]
 # Triton's interpreter does not round to bfloat16 but cuts: see test_triton.py
 HALF = [(f, t) for f in FFTCONV.forms for t in (torch.float16, torch.bfloat16) if (f, t) != ("triton", torch.bfloat16)]
 
@@ -48,6 +49,24 @@ def test_equals_the_sum_and_so_do_its_gradients(form, L, two_sided):
     weights = torch.randn_like(exact)
     for a, b in zip(*(torch.autograd.grad(y, inputs, weights) for y in (ours, exact)), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("L", [1, 15, 16, 40, 300])
+@pytest.mark.parametrize("H", [1, 3, 16, 37])
+@pytest.mark.parametrize("C", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_compiled_form_has_the_bits_of_the_torch_form_in_every_layout(L, H, C, dtype):
+    generator = torch.Generator().manual_seed(L)
+    K = torch.randn(C, H, L, generator=generator, requires_grad=True)
+    flat = torch.randn(2, L, H, generator=generator).to(dtype)
+    for u in (flat.transpose(1, 2), flat.transpose(1, 2).contiguous(), flat[:, :, :1].transpose(1, 2).expand(2, H, L)):
+        u = u.detach().requires_grad_()
+        for weights in (torch.randn(2, L, C, H).permute(0, 2, 3, 1), torch.randn(2, C, H, L)):
+            results = []
+            for form in ("torch", "compiled"):
+                y = fftconv(u, K, backend=form)
+                results.append([y, *torch.autograd.grad(y, (u, K), weights)])
+            assert all(torch.equal(a, b) and a.stride() == b.stride() for a, b in zip(*results, strict=True))
 
 
 @pytest.mark.parametrize("form", FFTCONV.forms)

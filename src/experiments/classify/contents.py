@@ -1,0 +1,28 @@
+"""Hashes of what a run reads, for its key: a file that changed makes another run."""
+
+import hashlib
+from pathlib import Path
+
+from ...errors import UserError
+from ...linalg.ptd import Perturbation
+
+
+def content_hash(perturbation: Perturbation) -> str:
+    """Returns 12 hex digits that name E, to 9 significant digits, whatever file it came from."""
+    text = "\n".join(f"{x.real:.9e} {x.imag:.9e}" for x in perturbation.E.astype(complex).ravel())
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def file_hash(path: str | Path) -> str:
+    """Returns 12 hex digits that name the content of a checkpoint.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such checkpoint") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None

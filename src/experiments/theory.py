@@ -35,6 +35,12 @@ from ..theory.state import Fit, FitState
 from ..theory.targets import target
 
 CONFIGS = resource("configs") / "theory"
+PAPER_NAMES = {
+    "n": "N",
+    "t": "L",
+    "optimizer": "opt",
+    "target": "task_name",
+}  # of P2 and of the tables -> of the config
 ROWS = 500  # logged rows of a run
 SAVE_SECONDS = 20.0
 EXAMPLES = (
@@ -195,6 +201,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _by_option(changes: dict[str, Any]) -> dict[str, Any]:
+    """The changes under the names of the config, where a word has the one that tables and the paper use."""
+    named = {PAPER_NAMES.get(key, key): value for key, value in changes.items()}
+    if len(named) < len(changes):
+        twice = [f"{paper} and {key}" for paper, key in PAPER_NAMES.items() if {paper, key} <= set(changes)]
+        raise UserError(f"{twice[0]} are two names of one key; give one of them")
+    return named
+
+
 def _settings(
     args: argparse.Namespace, words: Sequence[str], where: Path
 ) -> tuple[dict[str, Any], dict[str, Any], str]:
@@ -202,7 +217,7 @@ def _settings(
     base = load_yaml(where)
     axes = section(base.pop("sweep", {}), f"{where}: sweep")
     axes["seed"] = list(args.seeds)
-    changes = parse_assignments(words)
+    changes = _by_option(parse_assignments(words))
     if args.num_epochs is not None:
         if "num_epochs" in changes:
             raise UserError("num_epochs is given twice: by --num_epochs and by a word")

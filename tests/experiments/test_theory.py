@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.errors import UserError
 from src.experiments import theory
 from src.experiments.theory import main, work
 from src.sweep import Control, Interrupted, Run, RunFolder, collect
@@ -151,6 +152,16 @@ def test_as_published_is_another_run_and_says_so(tmp_path, capsys):
     assert "as published" in capsys.readouterr().out
     configs = [folder.config for folder in collect(tmp_path, "theory-complex")]
     assert sorted((c["zero_grad"], c["radius_density"]) for c in configs) == [(False, "area"), (True, "area")]
+
+
+def test_names_of_the_tables_and_of_the_paper_are_taken_too(tmp_path, capsys):
+    options = ["--experiment", "complex", "--dry_run", "--seeds", "1", "--out", str(tmp_path)]
+    assert main([*options, "n=4", "t=8", "target=copy", "optimizer=adam"]) == 0
+    (theirs,) = [line for line in capsys.readouterr().out.splitlines() if "[" in line]  # with the run's key
+    assert main([*options, "N=4", "L=8", "task_name=delay", "opt=adam"]) == 0
+    assert theirs in capsys.readouterr().out
+    with pytest.raises(UserError, match="n and N are two names of one key"):
+        main([*options, "n=4", "N=8"])
 
 
 def test_dry_run_lists_and_touches_nothing(tmp_path, capsys):

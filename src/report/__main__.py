@@ -2,6 +2,7 @@
 
 Other words in place of the folders:
   theory-ptd                  draws P1's theory (arXiv 2310.01698), which needs no run
+  theory-bounds               draws P2's statements in numbers (arXiv 2410.14067), which needs no run
   pack FOLDER ... --out TO    keeps results and learning curves of runs, without states, as two small CSV files
   unpack FROM --out FOLDER    makes run folders of them again, which reports read and sweeps continue
 """
@@ -68,8 +69,15 @@ def _theory_ptd(arguments: list[str]) -> int:
     return ptd_theory.main(arguments)
 
 
+def _theory_bounds(arguments: list[str]) -> int:
+    from . import theory_bounds  # draws at once: needs matplotlib
+
+    return theory_bounds.main(arguments)
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "theory-ptd": _theory_ptd,
+    "theory-bounds": _theory_bounds,
     "pack": packed.main_pack,
     "unpack": packed.main_unpack,
 }

@@ -9,9 +9,11 @@ from .options import DEFAULT, Options
 from .page import Page, open_page
 from .settings import grouped
 from .summary import summary
-from .theory_tables import Variant, bounds, errors, only
+from .theory_frontier import excesses, prices, reached, runs_table
+from .theory_tables import Variant, errors, only, targets_of_seeds
 
 PREFIX = "theory"
+_FRONTIER = {"reached": reached, "prices": prices, "excess": excesses}
 
 
 def report(
@@ -23,7 +25,8 @@ def report(
 ) -> str:
     """Writes tables and figures into `report/` below the folder (the common one, of several) and returns the text to print.
 
-    Files: summary.csv (one row a run), table.md, table.csv, bounds.csv, and figures. Works on what is there: an unfinished sweep
+    Files: summary.csv, frontier.csv (one row a run), table.md, table.csv, reached.csv, prices.csv, excess.csv, figures. Works on what is
+    there: an unfinished sweep
     gives tables of the finished runs and says how many they are.
 
     Args:
@@ -39,18 +42,22 @@ def report(
         if title_note:
             page.note(title_note)
         variants = grouped(page.records, Variant.of)
-        error_rows, bound_rows = [], []
+        error_rows, parts = [], {name: [] for name in _FRONTIER}
         for variant in sorted(variants, key=lambda v: (not v.zero_grad, v)):
             runs = variants[variant]
             page.section(str(variant), runs)
             error_rows += [(variant, field, table) for field, table in _tables(page, runs)]
-            bound_rows.append((variant, None, page.table(bounds, runs)))
+            page.table(targets_of_seeds, runs)
+            for name, table in _FRONTIER.items():
+                parts[name].append((variant, None, page.table(table, runs)))
             if any(record.done for record in runs):
                 ending = f"-{variant.slug}" if len(variants) > 1 else ""
                 page.pictures(variant.slug, lambda runs=runs, ending=ending: _pictures(runs, ending))
         page.csv("summary.csv", summary(page.records))
         page.csv("table.csv", _joined(error_rows))
-        page.csv("bounds.csv", _joined(bound_rows))
+        page.csv("frontier.csv", runs_table(page.records))
+        for name, tables in parts.items():
+            page.csv(f"{name}.csv", _joined(tables))
         return page.finish()
 
 
@@ -65,9 +72,11 @@ def _tables(page: Page, runs: list[Record]) -> list[tuple[str, Table]]:
 
 
 def _pictures(runs: list[Record], ending: str):
-    from .theory_figures import pictures  # imports what draws: only where something is drawn
+    from .theory_figures import pictures  # these import what draws: only where something is drawn
+    from .theory_plane import planes
 
-    return pictures(runs, ending)
+    yield from planes(runs, ending)
+    yield from pictures(runs, ending)
 
 
 def _joined(parts: list[tuple[Variant, str | None, Table]]) -> Table:

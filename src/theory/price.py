@@ -30,7 +30,7 @@ from . import chebyshev
 from .targets import canonical
 
 _FREE = 1e4  # scaled variables stay below this: it keeps the LP bounded and cuts off nothing that a float64 could use
-_SCALES = 9  # of max |y_k| that are tried first, over all orders of magnitude
+_SCALES = 8  # steps of the search for S, over all orders of magnitude
 _SECONDS = 5.0  # for one linear program: degenerate ones (easy targets at large t) may cycle, and gain nothing
 _ROUNDS = 8  # of adding the points where |p| exceeds 1
 
@@ -67,7 +67,7 @@ def exact_price(task_name: str, t: int) -> int | None:
 # --- any target, any error ---
 
 
-def price(phi: np.ndarray, eps: float) -> float:
+def price(phi: np.ndarray, eps: float, search: bool = True) -> float:
     """Returns a lower bound on ||w||_1, and so on n max_j |w_j|, of every real SSM within L1 distance eps of phi (t,).
 
     It is true whatever the solver did: the polynomial that a linear program finds is taken as it is, <phi, y> and max |y_k| are computed
@@ -76,6 +76,9 @@ def price(phi: np.ndarray, eps: float) -> float:
     The program is solved in the Chebyshev basis, where p is as large as its coefficients; those of y reach 1e97 at t = 256. Only
     polynomials with max |y_k| <= about S can gain where eps > 0, so T_j enters divided by max(1, its largest coefficient / S), and S is
     searched for.
+
+    Args:
+        search: False takes single Chebyshev polynomials only: exact, in milliseconds at any t, for copy and oscillation hardly less.
     """
     phi = np.asarray(phi, dtype=np.float64)
     if eps < 0:
@@ -83,29 +86,38 @@ def price(phi: np.ndarray, eps: float) -> float:
     if np.abs(phi).sum() <= eps:
         return 0.0
     program = _Program(phi, float(eps))
-    best = max(program.solve(program.largest, _ROUNDS) if eps == 0 else _searched(program), program.single())
+    best = program.single()
+    if search:
+        best = max(best, program.solve(program.largest, _ROUNDS) if eps == 0 else _searched(program))
     bound = max(best, Fraction(0))
     return sys.float_info.max if bound > sys.float_info.max else max(math.nextafter(float(bound), -math.inf), 0.0)
 
 
 def _searched(program: "_Program") -> Fraction:
-    """The best bound over the scale S: from small to large until it grows no more (float64 fails later), then around the best of them."""
+    """The best bound over the scale S: uphill from the height of the best single T_j, then around what was found.
+
+    The bound grows with S until S binds no more, and falls where the numbers leave float64.
+    """
     tried: dict[float, Fraction] = {}
 
-    def bound(share: float, rounds: int) -> Fraction:
-        S = 2 ** round(share * program.largest.bit_length())
-        tried[share] = max(tried.get(share, Fraction(-1)), program.solve(S, rounds))
+    def bound(share: float, rounds: int = 1) -> Fraction:
+        share = min(max(share, 0.0), 1.0)
+        if share not in tried or rounds > 1:
+            S = 2 ** round(share * program.largest.bit_length())
+            tried[share] = max(tried.get(share, Fraction(-1)), program.solve(S, rounds))
         return tried[share]
 
-    spacing = 1 / (_SCALES - 1)
-    for i in range(_SCALES):
-        before = max(tried.values(), default=Fraction(0))
-        if bound(i * spacing, 1) <= before * Fraction(1001, 1000) and before > 0:
-            break
-    for _ in range(2):
-        centre, spacing = max(tried, key=tried.get), spacing / 2
+    start = round(_SCALES * program.start()) / _SCALES
+    while bound(start) <= 0 and start > 0:
+        start -= 1 / _SCALES
+    for step in (1 / _SCALES, -1 / _SCALES):
+        share = start
+        while 0 <= share + step <= 1 and bound(share + step) > max(bound(share), 0) * Fraction(1001, 1000):
+            share += step
+    for spacing in (0.5 / _SCALES, 0.25 / _SCALES):
+        centre = max(tried, key=tried.get)
         for share in (centre - spacing, centre + spacing):
-            bound(min(max(share, 0.0), 1.0), 1)
+            bound(share)
     bound(max(tried, key=tried.get), _ROUNDS)
     return max(tried.values())
 
@@ -181,9 +193,18 @@ class _Program:
 
     def single(self) -> Fraction:
         """Returns the best bound of one Chebyshev polynomial alone, exact."""
+        return max(self._singles)
+
+    def start(self) -> float:
+        """Returns where to look for S, as a share of the orders of magnitude: at the best single polynomial's height."""
+        best = max(range(len(self.heights)), key=self._singles.__getitem__)
+        return self.heights[best].bit_length() / self.largest.bit_length() if self._singles[best] > 0 else 0.5
+
+    @cached_property
+    def _singles(self) -> list[Fraction]:
         values, unit = self._exact_phi
         gains = [Fraction(abs(int(row @ values)), unit) for row in self.table]
-        return max(gain - Fraction(self.eps) * height for gain, height in zip(gains, self.heights, strict=True))
+        return [gain - Fraction(self.eps) * height for gain, height in zip(gains, self.heights, strict=True)]
 
     def bound(self, c: np.ndarray) -> Fraction:
         """Returns (<phi, y> - eps max |y_k|) / sup |p| for p = sum_j c_j T_j, rounded only in the supremum, upwards."""

@@ -44,7 +44,7 @@ def write_run(out: Path, error: float, *, state: str = "done", **config: Any) ->
     (folder / "status.json").write_text(json.dumps(status))
     curve = [1.0, 0.5 * (1 + error), 1.1 * error, 1.5 * error]
     rows = [
-        {"step": s, "loss": x, "min_loss": x, "max_B": 1, "max_C": 1, "max_CB": 0.1 * s}
+        {"step": s, "loss": x, "min_loss": x, "max_B": 1, "max_C": 1, "max_CB": 0.1 * s, "w_l1": 0.02 * s}
         for s, x in zip(STEPS, curve, strict=True)
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -67,6 +67,7 @@ def write_result(folder: Path, run: Run, error: float) -> None:
         "l1_raw_at_min": l1_raw,
         "n_max_CB": 1.6 * run.config["N"],
         "n_max_CB_at_min": 1.5 * run.config["N"],
+        "w_l1_at_min": 15.0,
         "seconds": 2.5,
     }
     record = {"experiment": run.experiment, "key": run.key, "result": result}

@@ -8,14 +8,17 @@ import pytest
 from PIL import Image
 
 from src.errors import UserError
+from src.report import theory_tables
 from src.report.__main__ import main
 from src.report.collect import collect
 from src.report.theory import report
-from src.report.theory_tables import MEASURES, best, bounds, corollary_of, errors, only, worst
+from src.report.theory_frontier import excess, excesses, frontier_for, prices, reached, runs_table
+from src.report.theory_tables import MEASURES, best, corollary_of, errors, only, targets_of_seeds, worst
 from src.sweep import Run
 from src.tables import format_value
 from src.theory.bounds import theorem2
-from src.theory.targets import target
+from src.theory.frontier import Frontier
+from src.theory.targets import TASKS, Target, target
 from tests.report.runs import write_run
 
 
@@ -48,10 +51,10 @@ def test_real_entries_are_the_least_over_seeds_and_settings(sweep, printed):
     rows = [row for row in rows_of(sweep / "report" / "table.csv") if row["field"] == "real"]
     table1 = {row["optimizer"]: row for row in rows if row["error"] == MEASURES["min_loss"]}
     assert [float(table1["adam"][task]) for task in ("copy", "random", "oscillation")] == pytest.approx(
-        [0.5, 0.51, 0.52]
+        [0.5, 0.56, 0.52]
     )
     assert [float(table1["radam"][task]) for task in ("copy", "random", "oscillation")] == pytest.approx(
-        [0.7, 0.71, 0.72]
+        [0.7, 0.76, 0.72]
     )
     assert table1["adam"]["runs"] == "12 of 12"
     final = {row["optimizer"]: row for row in rows if row["error"] == MEASURES["loss"]}
@@ -106,18 +109,64 @@ def test_default_and_as_published_runs_never_share_a_table(tmp_path):
     assert len(list((tmp_path / "report").glob("losses-*.png"))) == 4
 
 
-def test_bounds_stand_beside_what_was_reached(sweep, printed):
-    rows = bounds(collect([sweep], "theory")).rows
-    phi = target("delay", 12, 0)
+def test_each_seed_has_its_own_random_target(sweep, printed):
+    """Two seeds are two targets: their mean stands in the table, each of them in a table of its own."""
+    assert "random: each seed has a target of its own; the mean over these of the best run on each." in printed
+    rows = {row[1]: row for row in targets_of_seeds(collect([sweep], "theory")).rows}
+    assert rows["adam"][:4] == ["random", "adam", 16, 12]
+    assert rows["adam"][4:] == pytest.approx([0.51, 0.61])
+    names = [row[0] for row in reached(collect([sweep], "theory")).rows if str(row[2]).startswith("real")]
+    assert names == ["copy", "random, seed 0", "random, seed 1", "oscillation"]
+
+
+def test_runs_stand_beside_the_frontier(sweep):
+    records = collect([sweep], "theory")
+    copy = {row[2]: row for row in reached(records).rows if row[0] == "copy" and row[1] == 12}
+    real, complex_ = copy["real, best of 8"], copy["complex, worst"]
+    frontier = Frontier(target("delay", 12))
+    assert real[4:6] == [15.0, pytest.approx(0.5)]
+    assert real[6] == pytest.approx(frontier.at(15.0).lower, rel=1e-5)
+    assert real[7] == pytest.approx(100 * (0.5 / real[6] - 1), rel=1e-3)
+    assert real[8] == pytest.approx(frontier.price(0.5), rel=2e-3)
+    assert complex_[7] is None
+    assert complex_[8] > 50 * real[8]
+    table = excesses(records)
+    assert [row[-1] for row in table.rows] == [2] * 4
+    assert len(runs_table(records).rows) == 36
+
+
+def test_certified_prices_stand_beside_p2s_bounds(sweep):
+    rows = prices(collect([sweep], "theory")).rows
     copy = {row[2]: row for row in rows if row[0] == "copy" and row[1] == 12}
-    real, complex_ = copy["real, best of 8"], copy["complex, worst seed"]
-    assert real[4] == pytest.approx(0.5**0.5)
-    assert real[5] == 1.5 * 16
-    assert real[6] == theorem2(phi, real[4])
-    assert complex_[6] == theorem2(phi, complex_[4]) > real[6]
-    stated = copy["any real, Corollary 1"]
-    assert stated[6] >= stated[7] > 0
+    real, complex_, stated = copy["real, best of 8"], copy["complex, worst"], copy["Corollary 1"]
+    assert real[3] == pytest.approx(0.5**0.5)
+    assert real[4:6] == [1.5 * 16, 15.0]
+    assert complex_[6] > real[6] > 0
+    for row in (real, complex_, stated):
+        assert row[7] == theorem2(target("delay", 12, 0), row[3]) <= row[6]
+    assert stated[6] > stated[8] > 0
     assert {row[1] for row in rows} == {12, 70}
+
+
+def test_runs_of_a_time_without_the_size_have_tables_too(tmp_path):
+    folder = write_run(tmp_path, 0.5)
+    (folder / "result.json").write_text((folder / "result.json").read_text().replace("w_l1_at_min", "other"))
+    [record] = collect([tmp_path], "theory")
+    assert excess(record) is None
+    assert reached([record]).rows[0][4] is None
+    assert "0.5" in report(tmp_path)
+
+
+def test_every_target_appears_without_another_edit(tmp_path, monkeypatch):
+    monkeypatch.setitem(TASKS, "ramp", Target("a ramp", lambda L, seed: np.arange(1.0, L + 1)))
+    monkeypatch.setitem(theory_tables.TITLES, "ramp", "a ramp")
+    for task in TASKS:
+        write_run(tmp_path, 0.5, task_name=task)
+    text = report(tmp_path)
+    for title in ("copy", "random", "oscillation", "alternation", "decay", "a ramp"):
+        assert text.count(title) >= 3, title
+    records = collect([tmp_path], "theory")
+    assert len({id(frontier_for(record)) for record in records}) == len(TASKS)
 
 
 def test_corollaries_of_unit_targets():
@@ -158,7 +207,7 @@ def test_a_finished_run_without_its_log_or_arrays_does_no_harm(tmp_path, lost):
     folder = write_run(tmp_path, 0.5)
     (folder / lost).unlink()
     assert "0.5" in report(tmp_path)
-    assert len(list((tmp_path / "report").glob("*.png"))) == 3
+    assert len(list((tmp_path / "report").glob("*.png"))) == (4 if lost == "arrays.npz" else 3)
 
 
 def test_an_error_that_is_not_a_number_never_counts_as_good(tmp_path):
@@ -185,7 +234,11 @@ def test_every_file_is_there_and_markdown_links_to_pictures(sweep, printed):
         "summary.csv",
         "table.csv",
         "table.md",
-        "bounds.csv",
+        "reached.csv",
+        "prices.csv",
+        "excess.csv",
+        "frontier.csv",
+        "frontier.png",
         "responses.png",
         "losses.png",
         "parameters.png",

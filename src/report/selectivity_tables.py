@@ -3,7 +3,7 @@
 P2 = arXiv 2410.14067. Its Table 3 has a row for each combination of selective parts, and a column for each field.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ def seed(record: Record) -> int:
     return record.config["seed"]
 
 
-def ordered(records: Sequence[Record]) -> list[Record]:
+def ordered(records: Iterable[Record]) -> list[Record]:
     """Returns them with what is most selective first, real before complex, by seed."""
     return sorted(
         records, key=lambda r: (tuple(not on for on in switches(r)), kind(r).endswith("Complex"), kind(r), seed(r))
@@ -141,18 +141,15 @@ def interactions(records: Sequence[Record]) -> Table:
 
 
 def milestones(records: Sequence[Record]) -> Table:
-    """One row a field and selectivity: the step at which each seed first passes 50, 80, 90 % of held-out tokens."""
+    """One row a run: the step at which it first passes 50, 80, 90 % of held-out tokens."""
     rows = []
-    begun = ordered([record for record in records if record.curve("val/accuracy")[0].size])
-    for (name, parts), runs in grouped(begun, lambda r: (kind(r), selective(r))).items():
-        cells = []
-        for level in LEVELS:
-            reached = [reached_at(run, level) for run in runs]
-            cells.append(", ".join(f"{step:,}" if yes else f"> {step:,}" for step, yes in reached))
-        rows.append([name, parts, ", ".join(str(seed(run)) for run in runs), *cells])
+    for record in ordered(record for record in records if record.curve("val/accuracy")[0].size):
+        reached = [reached_at(record, level) for level in LEVELS]
+        cells = [f"{step:,}" if yes else f"> {step:,}" for step, yes in reached]
+        rows.append([kind(record), selective(record), seed(record), *cells])
     columns = ["ssm_type", "selective", "seed", *(f"{level:.0%}" for level in LEVELS)]
     note = "Followed on 200 held-out examples once an epoch; > n: not within n steps (of a run that is not finished: so far)."
-    return Table(columns, rows, "Step at which each seed passes", [note])
+    return Table(columns, rows, "Step at which each seed passes", [note], grouped=2)
 
 
 MEASURES = ("accuracy", "sequence_accuracy", "first_token_accuracy", "last_token_accuracy")

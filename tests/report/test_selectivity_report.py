@@ -67,7 +67,10 @@ def test_milestones_say_when_and_what_was_not_reached(tmp_path):
     write(tmp_path, "Real", 0, 0.85, reaches=3000)
     write(tmp_path, "Real", 1, 0.85, done=False, steps=2000)
     table = milestones(collect([tmp_path], "selectivity"))
-    assert table.rows == [["S6-Real", "B, C, dt", "0, 1", "3,000, > 2,000", "3,000, > 2,000", "> 5,000, > 2,000"]]
+    assert table.rows == [
+        ["S6-Real", "B, C, dt", 0, "3,000", "3,000", "> 5,000"],
+        ["S6-Real", "B, C, dt", 1, "> 2,000", "> 2,000", "> 2,000"],
+    ]
 
 
 def test_the_interaction_is_one_effect(tmp_path):

@@ -66,9 +66,19 @@ class Options(ThreeWay):
             raise UserError("dataset=file needs dataset.path=FILE, a .npz, .csv, .tsv, .ts or .jsonl")
         return _find(self.path, self.data_dir)
 
+    def files(self) -> dict[str, Path]:
+        """See `Place.files`."""
+        named = {"path": self.path, "test_path": self.test_path}
+        found = {key: _path(name, self.data_dir) for key, name in named.items() if name}
+        return {key: path for key, path in found.items() if path.is_file()}
+
+
+def _path(name: str, data_dir: str | None) -> Path:
+    return Path(data_dir or "").expanduser() / Path(name).expanduser()
+
 
 def _find(name: str, data_dir: str | None) -> Path:
-    path = Path(data_dir or "").expanduser() / Path(name).expanduser()
+    path = _path(name, data_dir)
     if path.suffix not in SUFFIXES:
         raise UserError(
             f"{path}: expected one of {', '.join(SUFFIXES)}{did_you_mean(path.suffix, SUFFIXES) if path.suffix else ''}"
@@ -147,7 +157,10 @@ def _dataset(
         same = bool((lengths == values.shape[1]).all())
         return Series(values, torch.from_numpy(y), None if same else lengths), values.shape[1], None, scale
     l_max = options.l_max or int(raw.lengths.max()) + 1
-    settings = {**{key: str(value) for key, value in vars(options).items()}, "source": fingerprint(_files(options))}
+    settings = {
+        **{key: str(value) for key, value in vars(options).items()},
+        "source": fingerprint(options.files().values()),
+    }
     folder = cached(
         path.parent,
         f"{path.stem}-characters",
@@ -155,10 +168,6 @@ def _dataset(
         partial(_build, raw, y, parts["train"], l_max, options.min_freq),
     )
     return TokenSequences(folder, "all"), l_max, read_vocabulary(folder), scale
-
-
-def _files(options: Options) -> list[Path]:
-    return [options.find()] + ([_find(options.test_path, options.data_dir)] if options.test_path else [])
 
 
 def _build(raw: Raw, y: np.ndarray, train: np.ndarray, l_max: int, min_freq: int, folder: Path) -> None:

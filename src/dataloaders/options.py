@@ -22,6 +22,10 @@ class Place:
         """Returns the folder of the set. Raises UserError if its files are not there; says how to get them."""
         return self.layout.find(self.data_dir)
 
+    def files(self) -> dict[str, Path]:
+        """Returns the user's own files that options name and that are there, by option: another content is another run."""
+        return {}
+
     def __post_init__(self) -> None:
         """Checks the values; a subclass adds its own."""
 

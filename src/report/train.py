@@ -1,6 +1,6 @@
 """The report of `train.py`: settings with means over seeds beside what is published, what tells them apart, learning curves."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ PREFIX = "train-"
 CURVES = "curves.png"
 SEED = "train.seed"
 SPLITS = {"train": style.DASHED, "val": "-"}
-TEST, LAST = result("test@best-val/accuracy", 100), result("test@last/accuracy", 100)
 MEANS = "Accuracies in percent: mean over seeds ± 95 % interval (Student); * is the best. Sorted by test@best-val."
+MEANS_OF_NUMBERS = MEANS.replace("Accuracies in percent", "R² in percent, mae in the labels' unit")
 NOT_WORDS = ("model/layer=", "model=", "model.layer.is_real=", f"{SEED}=")
 
 
@@ -56,9 +56,30 @@ def report(
         return page.finish()
 
 
+def _percent(name: str) -> Callable[[Record], float | None]:
+    """The measure `name` of classes, or that of numbers: accuracy or R², in percent."""
+    accuracy, r2 = result(f"{name}/accuracy", 100), result(f"{name}/r2", 100)
+    return lambda record: r2(record) if (value := accuracy(record)) is None else value
+
+
+TEST, LAST = _percent("test@best-val"), _percent("test@last")
+MAE = result("test@best-val/mae")
+
+
 # --- settings ---
 
-COLUMNS = ("setting", "seeds", "test@best-val", "test@last", "best/val", "published", "epochs", "parameters", "s/epoch")
+COLUMNS = (
+    "setting",
+    "seeds",
+    "test@best-val",
+    "test@last",
+    "mae",
+    "best/val",
+    "published",
+    "epochs",
+    "parameters",
+    "s/epoch",
+)
 
 
 def settings(records: Iterable[Record]) -> dict[str, list[Record]]:
@@ -82,10 +103,10 @@ def names(groups: Sequence[Sequence[Record]]) -> list[str]:
 
 def table(records: Iterable[Record]) -> Table:
     """Returns one row a setting, accuracies in percent: with the weights that were best in validation, and with the last."""
-    rows, data = [], []
+    records, rows, data = list(records), [], []
     for name, runs in settings(records).items():
         first = runs[0]
-        means = [mean(runs, measure) for measure in (TEST, LAST, _best_val)]
+        means = [mean(runs, measure) for measure in (TEST, LAST, MAE, _best_val)]
         epochs = {run.result["epochs"] for run in runs}
         rows.append(
             [
@@ -99,8 +120,11 @@ def table(records: Iterable[Record]) -> Table:
             ]
         )
         data.append(f"data: {first.result['data']}")
-    notes = [MEANS, *dict.fromkeys(data)] if rows else []
-    return Table(COLUMNS, rows, notes=notes, best={"test@best-val": "max", "test@last": "max", "best/val": "max"})
+    of_numbers = any("target_std" in record.result for record in records)
+    notes = [MEANS_OF_NUMBERS if of_numbers else MEANS, *dict.fromkeys(data)] if rows else []
+    return Table(
+        COLUMNS, rows, notes=notes, best={"test@best-val": "max", "test@last": "max", "mae": "min", "best/val": "max"}
+    )
 
 
 def differences(records: Iterable[Record]) -> Table:
@@ -187,21 +211,27 @@ def _gap(name: str, records: list[Record]) -> Pictures:
 def _figure(runs: dict[str, list[list[dict[str, Any]]]], published: float | None = None):
     """Loss and accuracy over epochs; one colour a setting, a thin line a seed, training dashed, validation solid."""
     figure, (line,) = style.panels(1, 2, 2.8)
+    of_numbers = any("train/r2" in row for logs in runs.values() for rows in logs for row in rows)
+    metric, names = (
+        ("r2", ("squared error, in variances", "R², %"))
+        if of_numbers
+        else ("accuracy", ("cross-entropy", "accuracy, %"))
+    )
     handles = []
     for colour, (label, logs) in zip(style.CYCLE, runs.items(), strict=False):
         handles.append(style.key(colour, label if len(label) < 60 else f"{label[:28]}…{label[-30:]}"))
         for rows in logs:
             epochs = [row for row in rows if "epoch" in row]
-            for axis, metric, scale in ((line[0], "loss", 1), (line[1], "accuracy", 100)):
+            for axis, measure, scale in ((line[0], "loss", 1), (line[1], metric, 100)):
                 for split, dashes in SPLITS.items():
-                    own = [row for row in epochs if f"{split}/{metric}" in row]
-                    y = [scale * row[f"{split}/{metric}"] for row in own]
+                    own = [row for row in epochs if f"{split}/{measure}" in row]
+                    y = [scale * row[f"{split}/{measure}"] for row in own]
                     style.curve(axis, [row["epoch"] for row in own], y, colour, dashes)
     handles += [style.key(style.TARGET, name, SPLITS[k]) for k, name in (("train", "training"), ("val", "validation"))]
     if published is not None:
         line[1].axhline(published, color=style.BOUND, linewidth=0.9, linestyle=":")
         handles.append(style.key(style.BOUND, f"published test accuracy, {published:g} %", ":", linewidth=0.9))
-    for axis, name in zip(line, ("cross-entropy", "accuracy, %"), strict=True):
+    for axis, name in zip(line, names, strict=True):
         axis.set(xlabel="epoch", ylabel=name)
         style.whole_numbers(axis)
     style.legend_above(figure, handles, columns=2 if max(map(len, runs), default=0) > 20 else None)

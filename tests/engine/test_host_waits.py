@@ -15,7 +15,7 @@ from src.engine import Ema, Plan, TrainState, make_optimizer, parameter_groups
 from src.engine.device import loss_scaler
 from src.engine.state import seed_all
 from src.engine.step import Step
-from src.experiments.classify.model import objective
+from src.experiments.classify.goal import ClassShares
 from src.experiments.selectivity import scores
 from src.kernels import DiagonalKernel, DPLRKernel
 from src.layers import S4Block
@@ -33,7 +33,11 @@ def classifier(kernel, encoder: nn.Module, mode: str) -> Classifier:
 
 
 def fixed(kernel=DiagonalKernel):
-    return classifier(kernel, nn.Linear(1, H), "pool"), objective, Batch(torch.randn(B, L, 1), torch.arange(B) % 3)
+    return (
+        classifier(kernel, nn.Linear(1, H), "pool"),
+        ClassShares((2, 2, 2)).objective,
+        Batch(torch.randn(B, L, 1), torch.arange(B) % 3),
+    )
 
 
 def text():
@@ -41,7 +45,7 @@ def text():
     x[torch.arange(L) >= lengths[:, None]] = 0
     return (
         classifier(DiagonalKernel, nn.Embedding(9, H, padding_idx=0), "last"),
-        objective,
+        ClassShares((2, 2, 2)).objective,
         Batch(x, x[:, 0] % 3, lengths),
     )
 

@@ -11,7 +11,6 @@ from src.errors import UserError
 from src.experiments.classify import data
 from src.experiments.classify.compose import compose_all
 from src.experiments.classify.config import parse
-from src.experiments.classify.model import objective
 from src.experiments.classify.run import prepare, train
 from src.experiments.classify.trained import load_trained
 from src.sweep import Control, Run, RunFolder
@@ -49,9 +48,9 @@ def test_it_has_the_accuracy_of_its_run_and_streams(experiment, tmp_path, monkey
     folder, prepared = trained(tmp_path, experiment, "model.layer.bidirectional=false", "train.ema=0.9")
     monkeypatch.setattr(data, "load", None)  # no data are needed
     model = load_trained(folder.path)
-    best = Evaluation(prepared.batches("test"), objective, CPU)(model)
+    best = Evaluation(prepared.batches("test"), prepared.goal.objective, CPU)(model)
     assert best["loss"] == pytest.approx(folder.result()["test@best-val/loss"], rel=1e-6)
-    last = Evaluation(prepared.batches("test"), objective, CPU)(load_trained(folder.path, "last"))
+    last = Evaluation(prepared.batches("test"), prepared.goal.objective, CPU)(load_trained(folder.path, "last"))
     assert last["loss"] == pytest.approx(folder.result()["test@last/loss"], rel=1e-6)
 
     batch = prepared.splits.test.batch(torch.arange(3))

@@ -44,7 +44,7 @@ def compose_all(words: Sequence[str], multirun: bool = False) -> list[Composed]:
     Raises:
         UserError: an unknown key, file or option (with a suggestion), a file that is not YAML, or a value with commas without `multirun`.
     """
-    points = [[_resolve_experiment(word) for word in point] for point in _points(words, multirun)]
+    points = [[_resolve_experiment(word) for word in _data(point)] for point in _points(words, multirun)]
     library.register_tables(EXPERIMENTS)
     with initialize_config_dir(str(CONFIGS), version_base="1.3"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -75,6 +75,13 @@ def _axis(word: str, override: Override, multirun: bool) -> list[str]:
     if not multirun:
         raise UserError(f"'{word}': several values; add -m for one run each, or write a list as [a,b]")
     return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+
+
+def _data(words: Sequence[str]) -> list[str]:
+    """`dataset=NAME` names a pipeline, which holds the data set; `dataset=file` alone is the experiment for one's own file."""
+    has_experiment = any(word.startswith("experiment=") for word in words)
+    own = "pipeline=file" if has_experiment else "experiment=own"
+    return [own if word == "dataset=file" else re.sub("^dataset=", "pipeline=", word) for word in words]
 
 
 def _resolve_experiment(word: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ...config import build
@@ -107,9 +108,10 @@ def parse(config: Mapping[str, Any]) -> TrainConfig:
     optimizer, optimizer_options = _choice(config, "optimizer", OPTIMIZERS)
     name, dataset_options = _named(dataset, "dataset")
     sizes = {key: dataset_options.pop(key, None) for key in _SIZES}
+    data = check_options(name, **dataset_options)
     options = build(TrainOptions, {k: v for k, v in train.items() if k != "optimizer_param_grouping"}, "train")
     parsed = TrainConfig(
-        plain=_plain(config, _checked_contents(layer, options, config.get("contents"))),
+        plain=_plain(config, _checked_contents(layer, options, data.files(), config.get("contents"))),
         model=build(ModelOptions, {k: v for k, v in model.items() if k != "layer"}, "model"),
         layer=layer,
         decoder=build(Decoder, _section(config, "decoder"), "decoder"),
@@ -137,7 +139,6 @@ def parse(config: Mapping[str, Any]) -> TrainConfig:
 def _check(config: TrainConfig) -> None:
     """What no section can see by itself; nothing is read but perturbation files."""
     config.trainer.plan(config.train)
-    check_options(config.dataset, **config.dataset_options)
     for key, size in config.sizes.items():
         if isinstance(size, float):
             raise UserError(f"dataset.{key} = {size}: expected a whole number")
@@ -190,13 +191,16 @@ def _wandb(section: Any) -> Wandb:
     return Wandb(mode="disabled") if section is None else build(Wandb, section, "wandb")
 
 
-def _checked_contents(layer: Layer, train: TrainOptions, planned: Mapping[str, str] | None) -> dict[str, str]:
+def _checked_contents(
+    layer: Layer, train: TrainOptions, files: Mapping[str, Path], planned: Mapping[str, str] | None
+) -> dict[str, str]:
     """Hashes of what the run reads from files or solves, so that a changed file is another run."""
     found: dict[str, str] = {}
     if isinstance(layer, Perturbed):
         found["perturbation"] = content_hash(layer.find())
     if train.ckpt is not None:
-        found["train.ckpt"] = file_hash(train.ckpt)
+        found["train.ckpt"] = file_hash(train.ckpt, "checkpoint")
+    found |= {f"dataset.{name}": file_hash(path) for name, path in files.items()}
     for name, value in (planned or {}).items():
         if found.get(name) != value:
             raise UserError(f"{name}: its content is not the one that this run was planned with")

@@ -13,8 +13,8 @@ def content_hash(perturbation: Perturbation) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def file_hash(path: str | Path) -> str:
-    """Returns 12 hex digits that name the content of a checkpoint.
+def file_hash(path: str | Path, kind: str = "file") -> str:
+    """Returns 12 hex digits that name the content of a file.
 
     Raises:
         UserError: it cannot be read.
@@ -23,6 +23,6 @@ def file_hash(path: str | Path) -> str:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:12]
     except FileNotFoundError:
-        raise UserError(f"{path}: no such checkpoint") from None
+        raise UserError(f"{path}: no such {kind}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None

@@ -1,6 +1,5 @@
 """The data of a run: the splits that the config names, cut to size, where they lie, and their batches."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -67,37 +66,6 @@ def cut(dataset: SequenceDataset, size: int | None) -> SequenceDataset:
         return dataset
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(SUBSET_SEED))
     return Subset(dataset, order[:size])
-
-
-@dataclass(frozen=True)
-class ClassShares:
-    """How often each class stands in a set."""
-
-    counts: tuple[int, ...]
-
-    @classmethod
-    def of(cls, dataset: SequenceDataset, n_classes: int) -> "ClassShares":
-        """Returns those of a data set."""
-        return cls(tuple(torch.bincount(dataset.labels.cpu(), minlength=n_classes).tolist()))
-
-    @property
-    def shares(self) -> list[float]:
-        return [count / sum(self.counts) for count in self.counts]
-
-    @property
-    def entropy(self) -> float:
-        """The cross-entropy, in nats, of a model that knows the shares and nothing else."""
-        return -sum(share * math.log(share) for share in self.shares if share > 0)
-
-    def line(self) -> str:
-        """One line for people; many classes by their extremes."""
-        percent = [f"{100 * share:.1f}" for share in self.shares]
-        some = (
-            f"{', '.join(percent)} %"
-            if len(percent) <= 10
-            else f"{min(self.shares):.2%} to {max(self.shares):.2%} each"
-        )
-        return f"classes of the training split: {some}; guessing by them costs {self.entropy:.3f} and is right in {max(self.shares):.1%}"
 
 
 def _note(splits: Splits, parts: dict[str, SequenceDataset]) -> str:

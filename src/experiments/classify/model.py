@@ -7,11 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from ...dataloaders import Splits
-from ...dataloaders.base import Batch
-from ...engine import Ema, TrainState, class_measures, load_weights, make_optimizer, read_checkpoint, weights_in
+from ...engine import Ema, TrainState, load_weights, make_optimizer, read_checkpoint, weights_in
 from ...engine.optim import Group, parameter_groups
 from ...engine.state import seed_all
-from ...engine.tally import Measures
 from ...models import Classifier, ResidualBackbone, Retrieval, Tower
 from .config import TrainConfig
 from .sections import RetrievalTask
@@ -22,11 +20,12 @@ class DataShape:
     """What a model knows of its data.
 
     Attributes:
+        n_outputs: classes, or 1 where a number is learned.
         d_input: numbers a step; None where a step is a token.
         tokens: size of the vocabulary; `padded`: its token 0 is padding.
     """
 
-    n_classes: int
+    n_outputs: int
     d_input: int | None
     tokens: int | None = None
     padded: bool = False
@@ -36,17 +35,17 @@ class DataShape:
         """Returns the shape of a data set."""
         words = splits.vocabulary
         if words is None:
-            return cls(splits.n_classes, splits.d_input)
-        return cls(splits.n_classes, None, len(words), words[0] == "<pad>")
+            return cls(splits.n_classes or 1, splits.d_input)
+        return cls(splits.n_classes or 1, None, len(words), words[0] == "<pad>")
 
     @classmethod
     def of_weights(cls, weights: Mapping[str, Tensor]) -> "DataShape":
         """Returns the shape that trained weights were made for."""
-        n_classes = next(len(tensor) for name, tensor in reversed(weights.items()) if name.startswith("head."))
+        n_outputs = next(len(tensor) for name, tensor in reversed(weights.items()) if name.startswith("head."))
         encoder = weights["tower.encoder.weight"]
         if "tower.encoder.bias" in weights:
-            return cls(n_classes, encoder.shape[1])
-        return cls(n_classes, None, len(encoder))
+            return cls(n_outputs, encoder.shape[1])
+        return cls(n_outputs, None, len(encoder))
 
 
 def build_model(config: TrainConfig, shape: DataShape) -> nn.Module:
@@ -76,9 +75,9 @@ def build_model(config: TrainConfig, shape: DataShape) -> nn.Module:
         encoder = nn.Embedding(shape.tokens, m.d_model, padding_idx=0 if shape.padded else None)
     tower = Tower(encoder, backbone, config.decoder.mode)
     if isinstance(config.task, RetrievalTask):
-        model = Retrieval(tower, shape.n_classes, config.task.activation)
+        model = Retrieval(tower, shape.n_outputs, config.task.activation)
     else:
-        model = Classifier(tower, shape.n_classes)
+        model = Classifier(tower, shape.n_outputs)
     if config.train.ckpt is not None:
         load_weights(model, weights_in(read_checkpoint(config.train.ckpt)))
     return model
@@ -105,8 +104,3 @@ def start(config: TrainConfig, model: nn.Module, groups: list[Group]) -> TrainSt
     optimizer = make_optimizer(config.optimizer, groups, **rest)
     ema = Ema(model, config.train.ema) if config.train.ema else None
     return TrainState(model, optimizer, config.schedule(), ema)
-
-
-def objective(model: nn.Module, batch: Batch) -> Measures:
-    """Cross-entropy and accuracy of a batch; padding is the model's affair."""
-    return class_measures(model(batch.x, lengths=batch.lengths), batch.y)

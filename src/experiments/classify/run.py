@@ -21,10 +21,11 @@ from ...report.train import draw_curves
 from ...sweep import Control, RunFolder
 from ...tracking.files import atomic_write
 from .config import TrainConfig, parse
-from .data import ClassShares, PlacedSplits, cut, load_splits, place
+from .data import PlacedSplits, cut, load_splits, place
+from .goal import ClassShares, Goal, goal_of
 from .kept import Kept
 from .layers import Layer, Perturbed
-from .model import DataShape, build_model, groups_of, objective, start
+from .model import DataShape, build_model, groups_of, start
 
 ABOUT = "about.txt"  # what a run prints before it trains: data, parameter groups, class shares
 CHANCE_EPOCHS = 3  # after so many a loss that is still that of guessing is worth a warning
@@ -70,11 +71,11 @@ class Prepared:
         limit = trainer.limit_val_batches if split == "val" else trainer.limit_test_batches
         batches = self.data.batches(cut(getattr(self.splits, split), size), self.config.loader.batch_size)
         around = around if kept is None else kept.around
-        return Evaluation(batches, kept or objective, self.device, trainer.precision, around, limit)
+        return Evaluation(batches, kept or self.goal.objective, self.device, trainer.precision, around, limit)
 
     @cached_property
-    def classes(self) -> ClassShares:
-        return ClassShares.of(self.splits.train, self.splits.n_classes)
+    def goal(self) -> Goal:
+        return goal_of(self.splits)
 
     @cached_property
     def n_parameters(self) -> int:
@@ -85,22 +86,24 @@ class Prepared:
         s, batch = self.splits, self.config.loader.batch_size * distributed.world_size()
         sizes = " / ".join(f"{len(part):,}" for part in (s.train, s.val, s.test))
         accumulated = self.config.trainer.accumulate_grad_batches
+        n_steps = len(self.batches("train", 0, self.config.loader.drop_last)) // accumulated
         slow = slowness(self.device, self.config.trainer.precision)
         return [
             describe_device(self.device),
             *([slow] if slow else []),
             f"data: {self.config.dataset}, {sizes} train / val / test, {self._shape()}; {s.note}",
-            self.classes.line(),
+            self.goal.line(),
             *self._staging(),
             *self.config.reference.lines(),
             group_table(self.model, groups_of(self.config, self.model)),
-            f"{self.n_parameters:,} trainable numbers; an epoch: {len(s.train) // (batch * accumulated):,} steps of {batch * accumulated}",
+            f"{self.n_parameters:,} trainable numbers; an epoch: {n_steps:,} steps of {batch * accumulated}",
         ]
 
     def _shape(self) -> str:
         s = self.splits
         symbols = "" if s.vocabulary is None else f", {len(s.vocabulary):,} symbols"
-        return f"L <= {s.l_max:,}{symbols}, {s.n_classes} classes"
+        labels = "numbers as labels" if s.n_classes is None else f"{s.n_classes} classes"
+        return f"L <= {s.l_max:,}{symbols}, {labels}"
 
     def _staging(self) -> list[str]:
         if self.device.type == "cpu":
@@ -146,11 +149,12 @@ def train(
         Interrupted: asked to stop; the state is saved.
         FloatingPointError: the loss is not finite.
     """
-    config, device = prepared.config, prepared.device
+    config, device, goal = prepared.config, prepared.device, prepared.goal
     seed_all(config.train.seed, distributed.rank())
     state = start(config, prepared.model, groups_of(config, prepared.model))
     ports = Ports(stop=control.stop)
-    watch, kept = Watch(prepared, say, folder), Kept()
+    watch = Watch(prepared, say, folder)
+    kept = Kept() if isinstance(goal, ClassShares) else None
     if folder is not None:
         ports = replace(run_ports(folder, control), progress=progress, say=say, log=watch.log, resume=resume)
         atomic_write(folder.path / ABOUT, ("\n".join(prepared.lines()) + "\n").encode())
@@ -158,8 +162,8 @@ def train(
     result = fit(
         state,
         batches,
-        objective,
-        config.trainer.plan(config.train),
+        goal.objective,
+        config.trainer.plan(config.train, goal.metric),
         device,
         evaluators={"val": prepared.evaluation("val"), **(evaluators or {})},
         final={"test": prepared.evaluation("test", kept)},
@@ -167,7 +171,7 @@ def train(
     )
     if folder is not None:
         draw_curves(folder, config.reference.accuracy)
-        if distributed.world_size() == 1:  # each of several processes has seen its share alone
+        if kept is not None and distributed.world_size() == 1:  # each of several processes has seen its share alone
             folder.save_arrays(**kept.arrays())
     return outcome(prepared, result, watch)
 
@@ -176,7 +180,7 @@ class Watch:
     """Writes the rows of the log, says a line an epoch, and warns when nothing is learned."""
 
     def __init__(self, prepared: Prepared, say: Say, folder: RunFolder | None):
-        self._classes, self._say, self._folder = prepared.classes, say, folder
+        self._goal, self._say, self._folder = prepared.goal, say, folder
         self._since, self.epoch_seconds = time.perf_counter(), []
 
     def log(self, step: int, **row: float) -> None:
@@ -190,26 +194,24 @@ class Watch:
         self._folder.log.log(step, **row)
 
     def _tell(self, row: dict[str, float]) -> None:
-        parts = [
-            f"{split} loss {row[f'{split}/loss']:.4f}, {row[f'{split}/accuracy']:.2%}" for split in ("train", "val")
-        ]
+        parts = [self._goal.words(row, split) for split in ("train", "val")]
         self._say(f"epoch {row['epoch']}: {'; '.join(parts)}; {row['epoch_seconds']:.1f} s")
-        warning = nothing_learned(row, self._classes) if row["epoch"] == CHANCE_EPOCHS else None
+        warning = nothing_learned(row, self._goal) if row["epoch"] == CHANCE_EPOCHS else None
         if warning:
             self._say(f"warning: {warning}")
 
 
-def nothing_learned(row: Mapping[str, float], classes: ClassShares) -> str | None:
-    """Returns a warning where an epoch's training loss is still that of guessing by the shares of the classes."""
-    if row["train/loss"] <= LEARNED * classes.entropy:
+def nothing_learned(row: Mapping[str, float], goal: Goal) -> str | None:
+    """Returns a warning where an epoch's training loss is still that of guessing by the labels alone."""
+    if row["train/loss"] <= LEARNED * goal.guessing:
         return None
-    return f"the training loss, {row['train/loss']:.3f}, is still that of guessing, {classes.entropy:.3f}; nothing is learned"
+    return f"the training loss, {row['train/loss']:.3f}, is still that of guessing, {goal.guessing:.3f}; nothing is learned"
 
 
 def outcome(prepared: Prepared, result: FitResult, watch: Watch) -> dict[str, Any]:
     """Returns what the run's result.json holds."""
     config, splits = prepared.config, prepared.splits
-    warning = nothing_learned(result.last, prepared.classes) if result.last else None
+    warning = nothing_learned(result.last, prepared.goal) if result.last else None
     return {
         **result.last,
         **result.final,
@@ -221,9 +223,8 @@ def outcome(prepared: Prepared, result: FitResult, watch: Watch) -> dict[str, An
         "data": f"{config.dataset}: {splits.note}",
         "n_train": len(splits.train),
         "l_max": splits.l_max,
-        "n_classes": splits.n_classes,
         "vocabulary": None if splits.vocabulary is None else len(splits.vocabulary),
-        "class_counts": list(prepared.classes.counts),
+        **prepared.goal.facts(),
         "warnings": [warning] if warning else [],
         **_perturbation(config.layer),
         "epoch_seconds": sorted(watch.epoch_seconds)[len(watch.epoch_seconds) // 2] if watch.epoch_seconds else None,

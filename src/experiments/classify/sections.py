@@ -137,10 +137,12 @@ class Trainer:
     save_seconds: NotNegative = 60.0
     save_steps: int | None = None
 
-    def plan(self, train: TrainOptions) -> Plan:
-        """Returns what `fit` is asked to do."""
+    def plan(self, train: TrainOptions, metric: str = "accuracy") -> Plan:
+        """Returns what `fit` is asked to do; `metric` stands for the accuracy where labels are numbers."""
         of_plan = {k: v for k, v in asdict(self).items() if not k.startswith(("limit_val", "limit_test"))}
-        return Plan(**of_plan, monitor=train.monitor, mode="min" if train.mode == "min" else "max")
+        return Plan(
+            **of_plan, monitor=train.monitor.replace("accuracy", metric), mode="min" if train.mode == "min" else "max"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,11 @@ def test_it_has_the_accuracy_of_its_run_and_streams(experiment, tmp_path, monkey
 
 def test_readme_streams(tmp_path):
     folder, prepared = trained(tmp_path, "s4d-cifar", "model.layer.bidirectional=false")
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    (code,) = (
+        code
+        for code in re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+        if "load_trained" in code
+    )
     path = re.search(r'"(runs/[^"]*)"', code)[1]
     x = prepared.splits.test.batch(torch.arange(1)).x
     names = {"stream": x.unbind(1)}

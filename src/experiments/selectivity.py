@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from ..config import expand_grid, load_yaml, parse_assignments, section
+from ..cost import Shorter, StepCost
 from ..engine import (
     Evaluation,
     GeneratedBatches,
@@ -29,10 +30,12 @@ from ..engine import (
     run_ports,
 )
 from ..engine.evaluate import Objective
-from ..engine.state import seed_all
+from ..engine.measure import training_cost
+from ..engine.state import seed_all, undisturbed
 from ..errors import UserError, did_you_mean
 from ..models.mamba_lm import MambaConfig, MambaLM
 from ..ops.backend import chosen
+from ..ops.jit import announce_compilation
 from ..report import selectivity as report
 from ..report.index import IndexPage
 from ..report.options import Options, add_report_arguments
@@ -45,6 +48,7 @@ from .selectivity_config import DatasetConfig, SelectivityConfig, TrainConfig, f
 
 CONFIGS = resource("configs") / "selectivity"
 STAGE = 64  # batches that a GPU is sent in one copy: they are small
+SHORT_STEPS = 2000
 FOLLOWED = 200  # held-out examples after each epoch
 EXTRAPOLATION = tuple(2**k for k in range(6, 15))
 EXAMPLES = (
@@ -168,7 +172,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         steps=lambda run: _steps(from_plain(run.config)),
         report=lambda folder: report.report(folder, Options.of(args, runs)),
         page=IndexPage(args.out),
+        cost=_step_cost,
+        alike=_shape,
+        shorter=Shorter(f"--overrides train.max_steps={SHORT_STEPS}", SHORT_STEPS),
     )
+
+
+def _step_cost(run: Run) -> StepCost:
+    announce_compilation()
+    config, device = from_plain(run.config), torch.device("cpu")
+    task = config.dataset.task()
+    objective = scores(scored_steps(task))
+    with undisturbed():
+        model = MambaLM(config.model)
+    return training_cost(model, objective, lambda size: task.batch(0, 0, size), config.train.batch_size, device)
+
+
+def _shape(run: Run) -> str:
+    """What decides the cost of a step; which of B, C and dt are selective changes little."""
+    config = from_plain(run.config)
+    model = replace(config.model, B_is_selective=True, C_is_selective=True, dt_is_selective=True)
+    return repr((config.dataset, model, config.train.batch_size))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -276,8 +300,13 @@ def _steps(config: SelectivityConfig) -> int:
 def _models(runs: Sequence[Run]) -> list[str]:
     """One line a model: its parameters, so that real and complex can be compared; and the chance level."""
     configs = {_label(c).partition(" seed")[0]: c for c in (from_plain(run.config) for run in runs)}
-    lines = [
-        f"{label}: {MambaLM(c.model).trainable_parameters():,} trainable parameters" for label, c in configs.items()
-    ]
+    lines = [f"{label}: {_size(c)}" for label, c in configs.items()]
     chance = next(iter(configs.values())).dataset.task().chance
     return [*lines, f"chance level: {100 * chance:.2f} % of the tokens"]
+
+
+def _size(config: SelectivityConfig) -> str:
+    try:
+        return f"{MambaLM(config.model).trainable_parameters():,} trainable parameters"
+    except (MemoryError, RuntimeError):  # the run will record it; others may fit
+        return "more parameters than the memory holds here"

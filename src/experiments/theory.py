@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 
 from ..config import build, expand_grid, load_yaml, parse_assignments, section
+from ..cost import Shorter, StepCost, peak_memory
 from ..errors import UserError, did_you_mean
+from ..ops.jit import announce_compilation
 from ..report import theory as report
 from ..report.index import IndexPage
 from ..report.options import Options, add_report_arguments
 from ..resources import module, resource
-from ..sweep import Control, Interrupted, Run, RunFolder, Survey
+from ..sweep import Control, Interrupted, Run, RunFolder
 from ..sweep.cli import SuggestingParser, add_common_arguments, positive_int
 from ..sweep.devices import pick_devices
 from ..sweep.script import run_script
@@ -43,6 +45,8 @@ PAPER_NAMES = {
 }  # of P2 and of the tables -> of the config
 ROWS = 500  # logged rows of a run
 SAVE_SECONDS = 20.0
+MEASURED_SECONDS = 0.03  # of a step, before the runs begin
+SHORT_EPOCHS = 20_000
 EXAMPLES = (
     "python train_theory.py --experiment complex",
     "python train_theory.py --experiment real --seeds 5 --num_cpus 8",
@@ -170,8 +174,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     runs = [_run(experiment, point, args.as_published, str(where)) for point in expand_grid(base, axes)]
     on_cpu = args.device == "auto" and args.gpus is None  # the compiled loops are fast there
     devices = ["cpu"] if on_cpu else pick_devices(args.device, args.gpus, args.launcher)
-    if devices == ["cpu"] and not args.dry_run:
-        _announced_warm_up()
+    if devices == ["cpu"]:
+        announce_compilation()
+        warm_up()  # here, so that the workers find the code in the cache
     return run_script(
         runs,
         module("experiments.theory:work"),
@@ -182,7 +187,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         devices=devices,
         group=_shape,
         wandb=wandb,
-        estimate=lambda todo: _estimate(todo, args.num_cpus),
+        cost=_step_cost,
+        alike=_shape,
+        shorter=Shorter(f"--num_epochs {SHORT_EPOCHS}", SHORT_EPOCHS),
     )
 
 
@@ -248,46 +255,15 @@ def _shape(run: Run) -> tuple[Any, ...]:
     return tuple(run.config[key] for key in ("N", "L", "complex_option", "dtype", "num_epochs"))
 
 
-def _announced_warm_up() -> None:
-    """Compiles in this process so that the workers find the code in the cache; says so when it takes long."""
-    started = time.perf_counter()
-    warm_up()
-    if time.perf_counter() - started > 2:
-        print(f"compiled the CPU loops in {time.perf_counter() - started:.0f} s (kept for later runs)", flush=True)
-
-
-def _estimate(todo: Survey, num_cpus: int) -> str:
-    """How long the rest would take on this machine's CPU, from a short measurement of each shape."""
-    pending = todo.new + todo.interrupted
-    if not pending:
-        return ""
-    _announced_warm_up()
-    cost = {
-        shape: _seconds_per_step(shape_runs) for shape, shape_runs in _by_shape([run for run, _ in pending]).items()
-    }
-    seconds = sum(cost[_shape(run)] * (run.config["num_epochs"] - (status.step or 0)) for run, status in pending)
-    return f"about {_duration(seconds / num_cpus)} with --num_cpus {num_cpus} ({_duration(seconds)} of one core)"
-
-
-def _by_shape(runs: list[Run]) -> dict[tuple[Any, ...], list[Run]]:
-    shapes: dict[tuple[Any, ...], list[Run]] = {}
-    for run in runs:
-        shapes.setdefault(_shape(run), []).append(run)
-    return shapes
-
-
-def _seconds_per_step(runs: list[Run]) -> float:
-    """Measured on this machine with a few thousand steps of the first of the runs."""
-    config = build(TheoryConfig, runs[0].config)
+def _step_cost(run: Run) -> StepCost:
+    """Measured with as many steps as a few hundredths of a second hold."""
+    config = build(TheoryConfig, run.config)
     fit, _ = make_fit([config], [FitState.start(config)], "cpu")
-    count = min(2000, config.num_epochs)
     fit.advance(1)
-    started = time.perf_counter()
-    fit.advance(count)
-    return (time.perf_counter() - started) / count
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    count, seconds = 8, 0.0
+    while seconds < MEASURED_SECONDS and count < config.num_epochs:
+        count *= 4
+        started = time.perf_counter()
+        fit.advance(count)
+        seconds = time.perf_counter() - started
+    return StepCost(seconds / count if seconds else 1e-5, peak_memory())

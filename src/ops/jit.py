@@ -82,3 +82,12 @@ def inlined(function: Callable) -> Callable:
 def inlined_in_order(function: Callable) -> Callable:
     """As `inlined`, for arithmetic that is exact only in the order in which it is written."""
     return numba.njit(cache=True, **(_OPTIONS | {"fastmath": IN_ORDER}), **INLINED)(function)
+
+
+def announce_compilation() -> None:
+    """Says so where nothing of this version has been compiled on this machine yet, which takes a minute or two once."""
+    folder = Path(numba.config.CACHE_DIR)
+    if not folder.is_dir() or not any(folder.iterdir()):
+        print(
+            f"compiling the CPU loops: a minute or two, the first time on this machine (kept in {folder})", flush=True
+        )

@@ -49,6 +49,7 @@ def add_common_arguments(
         help="worker processes on the CPU, each one run at a time (default: %(default)s); on GPUs they do not count",
     )
     add_gpu_arguments(parser)
+    add_threads_argument(parser)
     add(
         "--seeds",
         type=seed_list,
@@ -102,6 +103,16 @@ def device_name(text: str) -> str:
     if text not in DEVICES and not re.fullmatch(r"cuda:\d+", text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a choice{did_you_mean(text, DEVICES)}")
     return text
+
+
+def add_threads_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that says how many CPU threads a run has."""
+    parser.add_argument(
+        "--threads",
+        type=positive_int,
+        metavar="N",
+        help="CPU threads of each run (default: OMP_NUM_THREADS, or 1 on a CPU, where more gain little and lose much when others compute)",
+    )
 
 
 def positive_int(text: str) -> int:

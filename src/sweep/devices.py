@@ -73,13 +73,13 @@ def make_slots(devices: Sequence[str], workers: int) -> list[str]:
     return [devices[i % len(devices)] for i in range(workers)]
 
 
-def threads_of(slots: Sequence[str], launcher: str = "process") -> int:
-    """Returns the CPU threads of each worker: OMP_NUM_THREADS where it is set; else the cores shared out among workers on GPUs.
+def threads_of(slots: Sequence[str], launcher: str = "process", threads: int | None = None) -> int:
+    """Returns the CPU threads of each worker: `threads` or OMP_NUM_THREADS where given; else the cores shared out among workers on GPUs.
 
     A worker on the CPU is one core, as --num_cpus says: small models lose more by waiting for a second thread than it gives them. So is a
     task on Ray, whose machines this one does not know.
     """
-    asked = openmp_threads()
+    asked = threads or openmp_threads()
     if asked is not None:
         return asked
     return max(1, available_cores() // len(slots)) if is_gpu(slots[0]) and launcher == "process" else 1
@@ -90,8 +90,8 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def describe_slots(slots: Sequence[str], launcher: str = "process") -> str:
-    """Returns the line of a dry run about the workers."""
+def describe_slots(slots: Sequence[str], launcher: str = "process", threads: int | None = None) -> str:
+    """Returns the line of a dry run about the workers; `threads`: of each, as asked for."""
     workers, share = len(slots), slots.count(slots[0])
     at_a_time = "worker" if launcher == "process" else "Ray task"
     counted = f"{workers} {at_a_time}{'s' * (workers > 1)}"
@@ -101,8 +101,20 @@ def describe_slots(slots: Sequence[str], launcher: str = "process") -> str:
         where = f"on {', '.join(dict.fromkeys(slots))}, {share} run{'s' * (share > 1)} a GPU"
     else:
         where = f"with {f'1/{share} of a' if share > 1 else 'one'} GPU each"
-    threads = threads_of(slots, launcher)
+    threads = threads_of(slots, launcher, threads)
     return f"placement: {counted} {where}, {threads} thread{'s' * (threads > 1)} each"
+
+
+def contention(threads: int) -> str | None:
+    """Returns a line where so many threads more than this process has now would wait for each other."""
+    try:
+        busy = os.getloadavg()[0]  # over the last minute
+    except OSError:
+        return None
+    cores = available_cores()
+    if busy < 0.5 or busy + threads <= cores + 1:
+        return None
+    return f"threads: {threads} wanted, and others keep {busy:.1f} of {cores} cores busy: times will vary, and more threads are slower"
 
 
 def bind(device: str) -> None:

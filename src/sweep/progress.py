@@ -1,6 +1,6 @@
 """How a sweep is going, on stderr: one live line on a terminal, a few plain lines elsewhere.
 
-The plain lines come at the start, after each further tenth, after a minute without one, and at the end.
+The plain lines come at the start, after each further tenth, after half a minute without one, and at the end.
 """
 
 import sys
@@ -9,7 +9,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-_PARTS, _SECONDS = 10, 60.0
+_PARTS, _SECONDS = 10, 30.0
 
 
 class SweepProgress:
@@ -26,7 +26,7 @@ class SweepProgress:
         self._bar = self._make_bar(n_steps) if self._stream.isatty() else None
         self._total, self._steps, self._resumed = n_steps, 0, 0
         self._start = time.monotonic()
-        self._last_steps, self._last_part, self._last_time = 0, 0, self._start
+        self._last_part, self._last_time = 0, self._start
         if self._bar is None:
             self.write(f"sweep: {n_runs} runs to do, {n_steps:,} steps")
 
@@ -34,6 +34,10 @@ class SweepProgress:
         """Counts steps newly done, and steps found done, which do not count for the speed."""
         self._steps += steps + resumed
         self._resumed += resumed
+        if self._steps > self._total:  # the estimate was too small
+            self._total = self._steps
+            if self._bar is not None:
+                self._bar.total = self._total
         if self._bar is not None:
             self._bar.initial += resumed
             self._bar.update(steps + resumed)
@@ -56,9 +60,8 @@ class SweepProgress:
         if self._bar is not None:
             return
         now, part = time.monotonic(), _PARTS * self._steps // max(self._total, 1)
-        moved = self._steps > self._last_steps
-        if part > self._last_part or (moved and now - self._last_time >= _SECONDS):
-            self._last_steps, self._last_part, self._last_time = self._steps, part, now
+        if part > self._last_part or now - self._last_time >= _SECONDS:
+            self._last_part, self._last_time = part, now
             self.write(f"sweep: {self._runs()}, {self._steps / max(self._total, 1):.0%}, {self._speed()}")
 
     def write(self, text: str) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Protocol
 
+from ..cost import Shorter, StepCost, cost_line
 from ..errors import EXIT_FAILED, UserError
-from .devices import count_workers, describe_slots, is_gpu, make_slots, pick_devices
+from .devices import contention, count_workers, describe_slots, is_gpu, make_slots, pick_devices, threads_of
 from .ledger import SweepOutcome
 from .run import Run
 from .survey import Survey, survey
@@ -38,7 +39,9 @@ def run_script(
     devices: list[str] | None = None,
     group: Callable[[Run], Hashable] | None = None,
     wandb: str | None = None,
-    estimate: Callable[[Survey], str] = lambda todo: "",
+    cost: Callable[[Run], StepCost] | None = None,
+    alike: Callable[[Run], Hashable] = lambda run: run.key,
+    shorter: Shorter | None = None,
 ) -> int:
     """Does `runs`, prints how they ended and their report, and returns the exit code of the script.
 
@@ -50,17 +53,23 @@ def run_script(
         devices: default: what --device and --gpus say; the workers on them are as many as `count_workers` says.
         group: runs of equal value are one job on a GPU; on a CPU each run is a job.
         wandb: the W&B mode; default: what --wandb says.
-        estimate: a line about the time that a dry run adds.
+        cost: measures a step of a run on the CPU of this machine; once for all runs that `alike` gives the same value.
+        shorter: the words that shorten the runs, for the line about their cost.
 
     Other arguments as in `run_sweep`, and so are the errors.
     """
     devices = devices or pick_devices(args.device, args.gpus, args.launcher)
     workers = count_workers(devices, args.num_cpus, args.runs_per_gpu)
+    todo = survey(runs, args.out)
+    busy = contention(workers * threads_of(make_slots(devices, workers), args.launcher, args.threads))
+    if busy and (todo.new or todo.interrupted):
+        print(busy, flush=True)
     if args.dry_run:
-        todo = survey(runs, args.out)
-        placement = describe_slots(make_slots(devices, workers), args.launcher)
-        lines = [*todo.lines(), f"{len(runs)} runs: {todo.summary()}", placement, estimate(todo)]
-        print("\n".join(line for line in lines if line))
+        print("\n".join([*todo.lines(), f"{len(runs)} runs: {todo.summary()}"]))
+        print(describe_slots(make_slots(devices, workers), args.launcher, args.threads), flush=True)
+    if cost is not None and devices == ["cpu"]:
+        say_cost(todo, steps, cost, alike, workers, shorter)
+    if args.dry_run:
         return 0
     outcome = run_sweep(
         runs,
@@ -75,8 +84,35 @@ def run_script(
         wandb=wandb or args.wandb,
         wandb_project=args.project_name,
         watch=page.refresh,
+        threads_per_worker=args.threads,
     )
     return say_outcome(outcome, args.out, lambda: report(Path(args.out) / runs[0].experiment), page)
+
+
+def say_cost(
+    todo: Survey,
+    steps: Callable[[Run], int],
+    cost: Callable[[Run], StepCost],
+    alike: Callable[[Run], Hashable],
+    workers: int,
+    shorter: Shorter | None,
+) -> None:
+    """Measures a step of the runs that are left and prints what all of them will cost; nothing where none is left."""
+    left = {run: max(1, steps(run) - (status.step or 0)) for run, status in todo.new + todo.interrupted}
+    if not left:
+        return
+    measured: dict[Hashable, StepCost] = {}
+    try:
+        for run in left:
+            if alike(run) not in measured:
+                measured[alike(run)] = cost(run)
+    except (MemoryError, RuntimeError, UserError) as error:  # the run will say so again, and fail or not by itself
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        print(
+            f"cost: {len(left)} runs, {sum(left.values()):,} steps; a step cannot be measured here ({first_line[:120]})"
+        )
+        return
+    print(cost_line([measured[alike(run)] for run in left], list(left.values()), workers, shorter), flush=True)
 
 
 def say_outcome(outcome: SweepOutcome, out: str | Path, report: Callable[[], str], page: Page) -> int:

@@ -65,7 +65,7 @@ def run_sweep(
     settings = Settings(work, out, environment(), retry_failed, choose_wandb(wandb, wandb_project))
     jobs = make_jobs(ledger.pending, group, workers)
     slots = make_slots(devices or ["cpu"], min(workers, len(jobs)))
-    threads = threads_per_worker or threads_of(slots, launcher)
+    threads = threads_of(slots, launcher, threads_per_worker)
     with (
         StopSignals(*_STOP_WORDS) as signals,
         contextlib.closing(_launch(launcher, jobs, settings, slots, threads, signals.level)) as messages,

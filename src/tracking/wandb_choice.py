@@ -27,7 +27,7 @@ class WandbChoice:
 
 
 def choose_wandb(mode: str, project: str | None = None) -> WandbChoice:
-    """Returns what `mode` comes to on this machine, and prints one line where that is not what was asked for.
+    """Returns what `mode` comes to on this machine, and prints one line about it where that is not simply what was asked for.
 
     auto: online if a key is configured (WANDB_API_KEY or netrc) and the host answers within 2 s, else disabled;
     WANDB_MODE=offline or disabled in the environment is respected.
@@ -38,7 +38,7 @@ def choose_wandb(mode: str, project: str | None = None) -> WandbChoice:
     if mode not in MODES:
         raise UserError(f"--wandb {mode} is unknown{did_you_mean(mode, MODES)}")
     if mode == "auto":
-        return WandbChoice(_choose_automatically(), project)
+        return WandbChoice(_choose_automatically(project), project)
     if mode == "disabled":
         return WandbChoice("disabled", project)
     if importlib.util.find_spec("wandb") is None:
@@ -51,7 +51,7 @@ def choose_wandb(mode: str, project: str | None = None) -> WandbChoice:
     return WandbChoice(mode, project)
 
 
-def _choose_automatically() -> str:
+def _choose_automatically(project: str | None) -> str:
     wish = os.environ.get("WANDB_MODE", "online")
     if wish in ("offline", "disabled"):
         reason = f"WANDB_MODE={wish}"
@@ -61,7 +61,8 @@ def _choose_automatically() -> str:
         wish, reason = "disabled", "no key is configured"
     elif not host_answers():
         wish, reason = "disabled", f"{_host()} does not answer"
-    else:
+    else:  # before anything is sent
+        print(f"W&B: online, project {project or 'uncategorized'} (a key is configured)", flush=True)
         return "online"
     print(f"W&B: {'off' if wish == 'disabled' else wish} ({reason}); the local logs are complete")
     return wish

@@ -82,8 +82,10 @@ def test_auto_with_a_key_and_a_host_is_online(monkeypatch, tmp_path, capsys, ser
     monkeypatch.delenv("NETRC")
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     capsys.readouterr()
-    assert choose_wandb("auto").mode == choose_wandb("online").mode == "online"
+    assert choose_wandb("online").mode == "online"
     assert capsys.readouterr().out == ""
+    assert choose_wandb("auto", "Toy").mode == "online"
+    assert capsys.readouterr().out == "W&B: online, project Toy (a key is configured)\n"  # before anything is sent
     monkeypatch.setenv("WANDB_MODE", "disabled")
     assert choose_wandb("auto").mode == "disabled"
     assert KEY not in capsys.readouterr().out

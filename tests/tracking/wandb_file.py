@@ -1,51 +1,34 @@
-"""Reads the offline file of a W&B run, record by record, as `wandb sync` does.
-
-The file is a LevelDB log: a 7-byte header, then blocks of 32 KiB with chunks of (crc32 uint32, length uint16, type uint8); type 1 is
-a whole record, 2, 3 and 4 are its first, middle and last parts. A record is a protobuf message of the SDK.
-"""
+"""Reads the offline file of a W&B run with the reader that comes with the SDK (`wandb beta leet inspect`), which sends nothing."""
 
 import json
-import struct
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wandb.proto import wandb_internal_pb2
+import wandb
 
-_BLOCK, _FILE_HEADER, _CHUNK_HEADER = 32768, 7, 7
+_READER = Path(wandb.__file__).parent / "bin" / "wandb-core"
 
 
 def read_offline_run(folder: Path) -> dict[str, Any]:
     """Returns id, project, config, rows and exit code of the one offline run below `folder`."""
     [path] = folder.glob("wandb/offline-run-*/run-*.wandb")
     found: dict[str, Any] = {"config": {}, "rows": [], "exit_code": None}
-    for data in _records(path.read_bytes()):
-        record = wandb_internal_pb2.Record.FromString(data)
-        kind = record.WhichOneof("record_type")
-        if kind == "run":
-            found |= {"id": record.run.run_id, "project": record.run.project, "name": record.run.display_name}
-            found["group"] = record.run.run_group
-            found["config"] |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
-        elif kind == "history":
-            row = {item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.history.item}
-            found["rows"].append(row)
-        elif kind == "exit":
-            found["exit_code"] = record.exit.exit_code
+    for record in _records(path):
+        content = record.get(record["type"], {})
+        if record["type"] == "run":
+            found |= {"id": content["run_id"], "project": content["project"], "name": content.get("display_name")}
+            found["group"] = content.get("run_group")
+            found["config"] |= content.get("config", {}).get("update", {})
+        elif record["type"] == "history":
+            found["rows"].append(content["item"])
+        elif record["type"] == "exit":
+            found["exit_code"] = content.get("exit_code", 0)
     return found
 
 
-def _records(data: bytes) -> Iterator[bytes]:
-    assert data[:4] == b":W&B"
-    position, record = _FILE_HEADER, b""
-    while position + _CHUNK_HEADER <= len(data):
-        room = _BLOCK - position % _BLOCK
-        if room < _CHUNK_HEADER:
-            position += room
-            continue
-        _, length, kind = struct.unpack_from("<IHB", data, position)
-        position += _CHUNK_HEADER
-        record += data[position : position + length]
-        position += length
-        if kind in (1, 4):
-            yield record
-            record = b""
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    command = [_READER, "leet", "inspect", "-json", "-no-observability", "-run-file", path, path.parents[1]]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    yield from map(json.loads, lines.splitlines())

@@ -11,6 +11,7 @@ from ..cost import Shorter, StepCost, cost_line
 from ..errors import EXIT_FAILED, UserError
 from .devices import contention, count_workers, describe_slots, is_gpu, make_slots, pick_devices, threads_of
 from .ledger import SweepOutcome
+from .lock import check_writable
 from .run import Run
 from .survey import Survey, survey
 from .sweep import run_sweep
@@ -62,8 +63,11 @@ def run_script(
     workers = count_workers(devices, args.num_cpus, args.runs_per_gpu)
     todo = survey(runs, args.out)
     busy = contention(workers * threads_of(make_slots(devices, workers), args.launcher, args.threads))
-    if busy and (todo.new or todo.interrupted):
-        print(busy, flush=True)
+    if todo.new or todo.interrupted:
+        if not args.dry_run:
+            check_writable(Path(args.out))
+        if busy:
+            print(busy, flush=True)
     if args.dry_run:
         print("\n".join([*todo.lines(), f"{len(runs)} runs: {todo.summary()}"]))
         print(describe_slots(make_slots(devices, workers), args.launcher, args.threads), flush=True)

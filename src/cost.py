@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-_GROWTH = 2  # batch sizes that are tried: 2, 4, 8, ...
+_GROWTH = 4  # batch sizes that are tried: 2, 8, 32, ...
 _ENOUGH_SECONDS = 0.25  # a step that long is measured well enough
 
 
@@ -24,22 +24,23 @@ class Shorter(NamedTuple):
 
 
 def measure_step(step: Callable[[int], None], batch_size: int) -> StepCost:
-    """Measures a step in at most a few of `_ENOUGH_SECONDS`: a large batch is measured in part, and time and memory counted in proportion.
+    """Measures a step in at most a few of `_ENOUGH_SECONDS`: a large batch is measured in part and the rest extrapolated.
 
     Args:
         step: does a step with a batch of the size it is given.
     """
     size = first = min(2, batch_size)  # batch norm has no variance of one sample
     step(size)  # what happens once: compiled code is loaded, plans are made
-    before = peak_memory()
-    seconds = _seconds(step, size)
-    while seconds < _ENOUGH_SECONDS and size < batch_size:
+    memory = before = peak_memory()
+    seconds = fixed = _seconds(step, size)
+    while size < batch_size and (size == first or seconds < _ENOUGH_SECONDS):
         size = min(_GROWTH * size, batch_size)
-        seconds = _seconds(step, size)
+        seconds, memory = _seconds(step, size), peak_memory()
     if size == batch_size:
-        return StepCost(min(seconds, _seconds(step, size)), peak_memory())
-    of_one = (peak_memory() - before) / max(1, size - first)
-    return StepCost(seconds * batch_size / size, int(before + of_one * (batch_size - first)))
+        return StepCost(min(seconds, _seconds(step, size)), memory)
+    left = batch_size - size
+    of_one = max(0.0, seconds - fixed) / (size - first)  # a kernel costs the same for any batch
+    return StepCost(seconds + left * of_one, int(memory + left * (memory - before) / (size - first)))
 
 
 def _seconds(step: Callable[[int], None], size: int) -> float:

@@ -12,6 +12,7 @@ import torch
 from omegaconf import OmegaConf
 
 from ..config.words import key_of
+from ..cost import Shorter
 from ..engine import choose_device, distributed
 from ..engine.device import autocast, slowness
 from ..errors import EXIT_FAILED, EXIT_INTERRUPTED, UserError
@@ -26,12 +27,13 @@ from ..sweep.devices import pick_devices
 from ..sweep.folder import RunFolder
 from ..sweep.job import Job, Note, Outcome, Settings, run_job
 from ..sweep.lock import check_writable
-from ..sweep.script import run_script
+from ..sweep.script import run_script, say_cost
 from ..tracking import environment
 from ..tracking.wandb_choice import WandbChoice, choose_wandb
 from ..variables import is_started_by_torchrun
 from .classify.compose import Composed, compose_all, experiments
 from .classify.config import TrainConfig, parse
+from .classify.cost import RunCosts
 from .classify.model import check_layer
 from .classify.run import Prepared, prepare, train
 
@@ -61,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("--gpus and --runs_per_gpu are of -m; one run takes device=cuda:1, or many GPUs with torchrun")
     if args.dry_run:
         todo = survey(runs, configs[0].out)
-        print("\n".join([*todo.lines(), f"{len(runs)} runs: {todo.summary()}"]))
+        print("\n".join([*todo.lines(), f"{len(runs)} runs: {todo.summary()}"]), flush=True)
+        costs = RunCosts()
+        say_cost(todo, costs.steps, costs.of_step, costs.alike, 1, Shorter("trainer.max_steps=100", 100))
         return 0
     device = choose_device(configs[0].device)
     autocast(device, configs[0].trainer.precision)  # says at once what this device cannot
@@ -143,26 +147,21 @@ def _sweep(runs: list[Run], configs: list[TrainConfig], args: argparse.Namespace
     if not args.dry_run:
         _say_slowness(configs, devices)
         _wandb(config)
+    costs = RunCosts()
     folders = sorted({Path(config.out) / run.experiment for run in runs})
     args.out, args.wandb, args.project_name = config.out, config.wandb.mode, config.wandb.project
     return run_script(
         runs,
         module("experiments.classify.run:work"),
         args,
-        steps=_steps,
+        steps=costs.steps,
         report=lambda folder: report.report(folders, Options.of(args, runs)),
         page=IndexPage(config.out),
         devices=devices,
+        cost=costs.of_step,
+        alike=costs.alike,
+        shorter=Shorter("trainer.max_steps=100", 100),
     )
-
-
-def _steps(run: Run) -> int:
-    """An estimate for the progress line, which cannot know the size of the data."""
-    trainer, loader = run.config["trainer"], run.config["loader"]
-    size = run.config["dataset"].get("train_size")
-    if trainer["max_steps"] or not size:
-        return trainer["max_steps"] or 1
-    return trainer["max_epochs"] * (size // loader["batch_size"])
 
 
 def _evaluate(config: TrainConfig, device: torch.device) -> int:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ...config import load_yaml
 from ...config.words import key_of, quoted
+from ...cost import Shorter
 from ...errors import UserError
 from ...report.index import IndexPage
 from ...report.options import Options
@@ -18,8 +19,8 @@ from ...sweep import Run
 from ...sweep.cli import SuggestingParser
 from ...sweep.script import run_script
 from .compose import CONFIGS, Composed, compose_all
-from .config import SECTIONS, TrainConfig, parse
-from .data import load_splits
+from .config import SECTIONS, parse
+from .cost import RunCosts
 from .model import check_layer
 
 NUMBERS = (
@@ -151,8 +152,12 @@ def run_points(runs: list[Run], work: str, args: argparse.Namespace, report: Cal
     Raises:
         UserError: the data are not there; says how to get them and which set needs nothing.
     """
-    config = parse(runs[0].config)
-    steps = steps_of(config)
+    costs = RunCosts()
+    try:
+        steps = costs.steps(runs[0])
+    except UserError as error:
+        raise UserError(f"{error}; `--dataset digits` runs at once, offline") from None
+    epochs = parse(runs[0].config).trainer.max_epochs
     return run_script(
         runs,
         work,
@@ -160,13 +165,7 @@ def run_points(runs: list[Run], work: str, args: argparse.Namespace, report: Cal
         steps=lambda run: steps,
         report=lambda path: report(path, Options.of(args, runs)),
         page=IndexPage(args.out),
+        cost=costs.of_step,
+        alike=costs.alike,
+        shorter=Shorter("--epochs 1", steps // epochs),
     )
-
-
-def steps_of(config: TrainConfig) -> int:
-    """Returns the number of updates of a run."""
-    try:
-        splits = load_splits(config)
-    except UserError as error:
-        raise UserError(f"{error}; `--dataset digits` runs at once, offline") from None
-    return config.trainer.max_epochs * (len(splits.train) // config.loader.batch_size)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ..errors import UserError, did_you_mean, run_door
-from . import gpu, kernels, scan, theory, train
+from . import gpu, kernels, peers, scan, theory, train
 from .timing import Table, markdown
 
 BENCHES: dict[str, Callable[[bool], Iterable[Table]]] = {
@@ -17,6 +17,7 @@ BENCHES: dict[str, Callable[[bool], Iterable[Table]]] = {
     "kernels": kernels.tables,
     "scan": scan.tables,
     "train": train.tables,
+    "peers": peers.tables,
     "gpu": gpu.tables,
 }
 
@@ -47,10 +48,14 @@ def main() -> int:
 
 def _possible() -> list[str]:
     """All benches that this machine can run."""
-    if torch.cuda.is_available():
-        return list(BENCHES)
-    print("no CUDA device: without the bench gpu", file=sys.stderr)
-    return [name for name in BENCHES if name != "gpu"]
+    missing = {
+        "gpu": not torch.cuda.is_available() and "no CUDA device",
+        "peers": not peers.installed() and "no peer is installed",
+    }
+    for name, why in missing.items():
+        if why:
+            print(f"{why}: without the bench {name}", file=sys.stderr)
+    return [name for name in BENCHES if not missing.get(name)]
 
 
 def write_section(path: Path, name: str, text: str) -> None:

@@ -10,10 +10,11 @@ from .page import Page, open_page
 from .settings import grouped
 from .summary import summary
 from .theory_frontier import excesses, prices, reached, runs_table
+from .theory_steps import durations
 from .theory_tables import Variant, errors, only, targets_of_seeds
 
 PREFIX = "theory"
-_FRONTIER = {"reached": reached, "prices": prices, "excess": excesses}
+_FRONTIER = {"reached": reached, "prices": prices, "excess": excesses, "steps": durations}
 
 
 def report(
@@ -25,9 +26,8 @@ def report(
 ) -> str:
     """Writes tables and figures into `report/` below the folder (the common one, of several) and returns the text to print.
 
-    Files: summary.csv, frontier.csv (one row a run), table.md, table.csv, reached.csv, prices.csv, excess.csv, figures. Works on what is
-    there: an unfinished sweep
-    gives tables of the finished runs and says how many they are.
+    Files: summary.csv, frontier.csv (one row a run), table.md, table.csv, reached.csv, prices.csv, excess.csv, steps.csv, figures.
+    Works on what is there: an unfinished sweep gives tables of the finished runs and says how many they are.
 
     Args:
         folders: experiments' folders, or folders that hold them.
@@ -74,9 +74,11 @@ def _tables(page: Page, runs: list[Record]) -> list[tuple[str, Table]]:
 def _pictures(runs: list[Record], ending: str):
     from .theory_figures import pictures  # these import what draws: only where something is drawn
     from .theory_plane import planes
+    from .theory_steps_figure import pictures as steps
 
     yield from planes(runs, ending)
     yield from pictures(runs, ending)
+    yield from steps(runs, ending)
 
 
 def _joined(parts: list[tuple[Variant, str | None, Table]]) -> Table:

@@ -13,6 +13,7 @@ from src.report.__main__ import main
 from src.report.collect import collect
 from src.report.theory import report
 from src.report.theory_frontier import excess, excesses, frontier_for, prices, reached, runs_table
+from src.report.theory_steps import durations, steps
 from src.report.theory_tables import MEASURES, best, corollary_of, errors, only, targets_of_seeds, worst
 from src.sweep import Run
 from src.tables import format_value
@@ -148,6 +149,18 @@ def test_certified_prices_stand_beside_p2s_bounds(sweep):
     assert {row[1] for row in rows} == {12, 70}
 
 
+def test_steps_count_from_where_a_run_stays_near(tmp_path):
+    """The complex curve 1, 0.5 (1 + e), 1.1 e, 1.5 e falls below 1e-3 at step 750; the real one never comes near its frontier."""
+    for N in (8, 12):
+        write_run(tmp_path, 1e-4, complex_option=True, N=N, L=N)
+        write_run(tmp_path, 0.99, L=N)
+    records = collect([tmp_path], "theory")
+    assert {steps(record) for record in only(records, complex_option=True)} == {750}
+    assert {steps(record) for record in only(records, complex_option=False)} == {float("inf")}
+    assert [row[:6] for row in durations(records).rows][-1] == ["complex", 0.0, 1e-4, "adam", 12, 12]
+    assert durations(only(records, L=12)).rows == []
+
+
 def test_runs_of_a_time_without_the_size_have_tables_too(tmp_path):
     folder = write_run(tmp_path, 0.5)
     (folder / "result.json").write_text((folder / "result.json").read_text().replace("w_l1_at_min", "other"))
@@ -239,6 +252,8 @@ def test_every_file_is_there_and_markdown_links_to_pictures(sweep, printed):
         "excess.csv",
         "frontier.csv",
         "frontier.png",
+        "steps.csv",
+        "steps.png",
         "responses.png",
         "losses.png",
         "parameters.png",
@@ -255,7 +270,11 @@ def test_pictures_show_something_and_do_not_change_from_run_to_run(sweep, printe
     for path in folder.glob("*.png"):
         pixels = np.asarray(Image.open(path).convert("RGB"))
         assert pixels.shape[1] == 1800
-        for color in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)) if path.name != "losses.png" else ((0x00, 0x72, 0xB2),):
+        for color in (
+            ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00))
+            if path.name not in ("losses.png", "steps.png")
+            else ((0x00, 0x72, 0xB2),)
+        ):
             assert (np.abs(pixels.astype(int) - color).sum(axis=2) < 12).sum() > 200, path.name
     shutil.copytree(folder, tmp_path / "before")
     report(sweep)

@@ -60,7 +60,7 @@ def test_both_sweeps_from_the_command_line(tmp_path):
             assert len(folder.metrics()) == 400
     both = subprocess.run([sys.executable, "-m", "src.report", str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
     assert both.returncode == 0, both.stderr
-    assert {p.name for p in (tmp_path / "report").iterdir()} >= {"table.md", "table.csv", "summary.csv", "bounds.csv"}
+    assert {p.name for p in (tmp_path / "report").iterdir()} >= {"table.md", "table.csv", "summary.csv", "prices.csv"}
     assert list((tmp_path / "report").glob("*.png"))
 
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ..errors import UserError, did_you_mean
 from ..linalg.diag_init import s4d_inv, s4d_lin, s4d_random, s4d_real
-from ..linalg.nplr import Complex, conjugate_halves, nplr
+from ..linalg.nplr import Complex, conjugate_halves, nplr, published_half
 from ..ops.discretise import DISCRETISATIONS, discretise
-from .diagonal_system import DiagonalSystem, check_discretisation
+from .diagonal_system import DiagonalSystem, check_B_init, check_discretisation
 from .parameters import MIN_DECAY, complex128, pairs, register
 
 INITS = ("legs", "lin", "inv", "real", "random")
@@ -29,16 +29,22 @@ class DiagonalInit(NamedTuple):
     weight: np.ndarray  # (N,): 2 for one half of a conjugate pair, 1 for a state that stands alone
 
 
-def diagonal_init(name: str, n_pairs: int, generator: torch.Generator | None = None) -> DiagonalInit:
+def diagonal_init(
+    name: str, n_pairs: int, generator: torch.Generator | None = None, B_init: str = "exact"
+) -> DiagonalInit:
     """Returns the start that a config names 'legs', 'lin', 'inv', 'real' or 'random', plain or after 'diag-'.
 
-    'legs' is (A_H^perp, B_H / 2) in the eigenbasis of A_H^perp; the others have B = 1.
+    'legs' is (A_H^perp, B) in the eigenbasis of A_H^perp, with B = B_H / 2, which makes S4D the limit of S4, or with
+    B_init 'published' B_H itself, its imaginary part clipped (`nplr.published_half`). The others have B = 1.
 
     Raises:
         UserError: unknown name.
     """
     short = name.removeprefix("diag-")
     weight = np.full(n_pairs, 2.0)
+    if short == "legs" and check_B_init(B_init) == "published":
+        half = published_half("legs", 2 * n_pairs)
+        return DiagonalInit(half.Lambda, half.B, None, weight)
     if short == "legs":
         half = conjugate_halves(nplr("legs", 2 * n_pairs))
         return DiagonalInit(half.Lambda, half.B / 2, None, weight)
@@ -53,12 +59,12 @@ def diagonal_init(name: str, n_pairs: int, generator: torch.Generator | None = N
 
 
 def diagonal_inits(
-    name: str, n_pairs: int, copies: int, generator: torch.Generator | None = None
+    name: str, n_pairs: int, copies: int, generator: torch.Generator | None = None, B_init: str = "exact"
 ) -> list[DiagonalInit]:
     """Returns one start per distinct SSM; only 'random' makes them differ."""
     if name.removeprefix("diag-") == "random":
         return [diagonal_init(name, n_pairs, generator) for _ in range(copies)]
-    return [diagonal_init(name, n_pairs)] * copies
+    return [diagonal_init(name, n_pairs, B_init=B_init)] * copies
 
 
 class DiagonalKernel(DiagonalSystem):
@@ -68,6 +74,7 @@ class DiagonalKernel(DiagonalSystem):
         H: number of channels.
         d_state: real order of the system; N = d_state / 2 conjugate pairs.
         init: a name (see `diagonal_init`), or a `DiagonalInit`, which then sets N.
+        B_init: 'exact' or 'published', of init 'legs' (see `diagonal_init`).
         disc: 'zoh' or 'bilinear'.
         options: see `Kernel`.
     """
@@ -78,6 +85,7 @@ class DiagonalKernel(DiagonalSystem):
         d_state: int = 64,
         *,
         init: str | DiagonalInit = "legs",
+        B_init: str = "exact",
         disc: str = "zoh",
         generator: torch.Generator | None = None,
         **options,
@@ -87,7 +95,7 @@ class DiagonalKernel(DiagonalSystem):
         if isinstance(init, str):
             if d_state < 2 or d_state % 2:
                 raise UserError(f"d_state counts both members of a conjugate pair and must be even, got {d_state}")
-            copies = diagonal_inits(init, d_state // 2, self.n_ssm, generator)
+            copies = diagonal_inits(init, d_state // 2, self.n_ssm, generator, check_B_init(B_init))
         else:
             copies = [init] * self.n_ssm
         Lambda = torch.from_numpy(np.stack([copy.Lambda for copy in copies]))

@@ -12,12 +12,21 @@ from ..errors import UserError, did_you_mean
 from ..ops.diagonal import log_vandermonde, log_vandermonde_transpose
 from .base import DiscreteSystem, Kernel, in_full_precision
 
+B_INITS = ("exact", "published")
+
 
 def check_discretisation(disc: str, known: tuple[str, ...]) -> str:
     """Returns `disc`, or raises `UserError` if it is not one of the known rules."""
     if disc not in known:
         raise UserError(f"unknown disc '{disc}'{did_you_mean(disc, known)}")
     return disc
+
+
+def check_B_init(B_init: str) -> str:
+    """Returns `B_init`, or raises `UserError` if it is neither 'exact' nor 'published'."""
+    if B_init not in B_INITS:
+        raise UserError(f"unknown B_init '{B_init}'{did_you_mean(B_init, B_INITS)}")
+    return B_init
 
 
 class DiagonalSystem(Kernel):

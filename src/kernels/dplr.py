@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..linalg.nplr import conjugate_halves, nplr
+from ..linalg.nplr import conjugate_halves, nplr, published_half
 from ..ops.discretise import DISCRETISATIONS
 from ..ops.low_rank import LowRankSystem, dense_matrix, low_rank_kernel
 from ..ops.low_rank.dense_powers import dense_final_state, dense_kernel
 from .base import DiscreteSystem, Kernel, in_full_precision
-from .diagonal_system import check_discretisation
+from .diagonal_system import check_B_init, check_discretisation
 from .parameters import MIN_DECAY, complex128, pairs, register
 
 
@@ -77,6 +77,7 @@ class DPLRKernel(Kernel):
         d_state: real order of the system; N = d_state / 2 conjugate pairs.
         init: a HiPPO measure, 'legs', 'legt' or 'fourier'.
         rank: columns of P; None takes the least that the measure allows.
+        B_init: 'exact', B of the HiPPO matrix; 'published', Im(B) clipped at 2 (`nplr.published_half`).
         disc: 'bilinear' (published) or 'zoh' (dense; torch.matrix_exp reads a norm on the host, so a GPU is waited for).
         options: see `Kernel`.
     """
@@ -88,6 +89,7 @@ class DPLRKernel(Kernel):
         *,
         init: str = "legs",
         rank: int | None = None,
+        B_init: str = "exact",
         disc: str = "bilinear",
         generator: torch.Generator | None = None,
         **options,
@@ -96,7 +98,10 @@ class DPLRKernel(Kernel):
         if d_state < 2 or d_state % 2:
             raise UserError(f"d_state counts both members of a conjugate pair and must be even, got {d_state}")
         self.disc, self.N = check_discretisation(disc, DISCRETISATIONS), d_state // 2
-        half = conjugate_halves(nplr(init, d_state, rank))
+        if check_B_init(B_init) == "published":
+            half = published_half(init, d_state, rank)
+        else:
+            half = conjugate_halves(nplr(init, d_state, rank))
         copies = lambda x: torch.from_numpy(x).expand(self.n_ssm, -1)
         Lambda = copies(half.Lambda)
         register(self, "A_real", torch.log((-Lambda.real).clamp(min=MIN_DECAY)), self.lr["A"])

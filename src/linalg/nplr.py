@@ -19,6 +19,7 @@ from .hippo import Float, hippo
 
 Complex = NDArray[np.complex128]
 
+PUBLISHED_CLIP = 2.0  # of Im(B), in the published S4 code
 RANKS = {"legs": 1, "legt": 2, "fourier": 1}  # the least rank of P
 _REAL_PARTS = {"legs": -0.5, "legt": 0.0, "fourier": 0.0}  # of the eigenvalues of the normal part
 
@@ -96,6 +97,25 @@ def conjugate_halves(full: NPLR) -> NPLR:
         raise UserError(f"conjugate pairs need an even number of states, got {n}; use an even n or the full system")
     kept = slice(n // 2, None)
     return NPLR(full.Lambda[kept], full.P[kept], full.B[kept], full.V[:, kept])
+
+
+def published_half(measure: str, n: int, rank: int | None = None) -> NPLR:
+    """Returns `conjugate_halves` as the published S4 code starts from it: Im(B) clipped to [-2, 2].
+
+    The clip depends on the phases of the eigenvectors, which are those of LAPACK's `zheevd` on the lower triangle there: first
+    components are real (their signs do not matter to a clip). Where a first component is zero the phase is left as it is. The
+    mathematics asks for no clip; at n = 16 it makes |B| of the three fastest modes 1.08, 1.74 and 5.1 times smaller.
+
+    Raises:
+        UserError: an odd number of states.
+    """
+    half = conjugate_halves(nplr(measure, n, rank))
+    first = half.V[0]
+    size = np.abs(first)
+    turn = np.where(size > 1e-12, first.conj() / np.where(size > 1e-12, size, 1.0), 1.0)
+    B = half.B * turn.conj()
+    clipped = B.real + 1j * np.clip(B.imag, -PUBLISHED_CLIP, PUBLISHED_CLIP)
+    return NPLR(half.Lambda, half.P * turn.conj()[:, None], clipped, half.V * turn)
 
 
 def _eig_skew(S: Float) -> tuple[Float, Complex]:

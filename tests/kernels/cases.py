@@ -33,6 +33,8 @@ CASES: dict[str, Callable[..., Kernel]] = {
     "s4d-real": lambda **o: RealDiagonalKernel(H, 7, **o),
     "s4d-real-legs": lambda **o: RealDiagonalKernel(H, 4, init="legs", n_ssm=2, **o),
     "s4-legs": lambda **o: DPLRKernel(H, 8, **o),
+    "s4-legs, B as published": lambda **o: DPLRKernel(H, 8, B_init="published", **o),
+    "s4d-legs, B as published": lambda **o: DiagonalKernel(H, 8, B_init="published", **o),
     "s4-legt": lambda **o: DPLRKernel(H, 6, init="legt", n_ssm=None, **o),
     "s4-fourier": lambda **o: DPLRKernel(H, 10, init="fourier", **o),
     "s4-legs of rank 3": lambda **o: DPLRKernel(H, 8, rank=3, dt_transform="exp", **o),

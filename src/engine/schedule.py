@@ -124,7 +124,10 @@ class MultiStep(Schedule):
 
 @dataclass
 class Plateau(Schedule):
-    """Multiplies by `factor` when the metric has not improved, by more than a share `threshold`, for over `patience` epochs."""
+    """Multiplies by `factor` when the metric has not improved, by more than a share `threshold`, for over `patience` epochs.
+
+    An epoch whose metric is NaN counts as one without improvement and is never the best.
+    """
 
     interval: ClassVar[Interval] = "epoch"
     mode: Literal["min", "max"] = "max"
@@ -148,6 +151,8 @@ class Plateau(Schedule):
             self._cuts, self._bad_epochs = self._cuts + 1, 0
 
     def _is_better(self, metric: float) -> bool:
+        if math.isnan(metric):
+            return False
         if self._best is None:
             return True
         if self.mode == "min":

@@ -98,10 +98,8 @@ class DPLRKernel(Kernel):
         if d_state < 2 or d_state % 2:
             raise UserError(f"d_state counts both members of a conjugate pair and must be even, got {d_state}")
         self.disc, self.N = check_discretisation(disc, DISCRETISATIONS), d_state // 2
-        if check_B_init(B_init) == "published":
-            half = published_half(init, d_state, rank)
-        else:
-            half = conjugate_halves(nplr(init, d_state, rank))
+        published = check_B_init(B_init) == "published"
+        half = published_half(init, d_state, rank) if published else conjugate_halves(nplr(init, d_state, rank))
         copies = lambda x: torch.from_numpy(x).expand(self.n_ssm, -1)
         Lambda = copies(half.Lambda)
         register(self, "A_real", torch.log((-Lambda.real).clamp(min=MIN_DECAY)), self.lr["A"])

@@ -7,6 +7,9 @@ products with B and C, each one real matrix product, cost far more than the scan
 
 A bidirectional layer adds C2 x'_t, where x' runs backwards and sees u_t as well (S5's convention; S4's second half
 starts one step later).
+
+The published JAX code differs in two places: its GELU is the tanh approximation where ours is exact (they differ by up to
+5e-4), and its layer norm adds 1e-6 to the variance where torch's norms add 1e-5.
 """
 
 from dataclasses import dataclass

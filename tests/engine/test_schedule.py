@@ -40,9 +40,11 @@ def test_multistep_is_torchs():
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
-def test_plateau_is_torchs(mode):
+@pytest.mark.parametrize("lost", [(), (0,), (0, 1, 17)], ids=["finite", "the first is NaN", "some are NaN"])
+def test_plateau_is_torchs(mode, lost):
     generator = torch.Generator().manual_seed(0)
     metrics = (torch.rand(60, generator=generator).cummax(0).values * (1 if mode == "max" else -1) + 2).tolist()
+    metrics = [float("nan") if t in lost else metric for t, metric in enumerate(metrics)]
     expected = torch_rates(lambda o: lr_scheduler.ReduceLROnPlateau(o, mode, 0.5, 3, min_lr=1e-3), 60, metrics)
     schedule = make_schedule("plateau", mode=mode, factor=0.5, patience=3, min_lr=1e-3)
     got = []

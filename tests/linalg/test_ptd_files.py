@@ -14,6 +14,7 @@ from src.linalg.ptd import (
     Spec,
     default_size,
     load_perturbation,
+    made_stable,
     named,
     named_perturbation,
     random_perturbation,
@@ -243,6 +244,18 @@ def test_names(tmp_path):
             named_perturbation(name, 8)
     with pytest.raises(UserError, match="n = 8 is asked for"):
         named_perturbation(Spec(n=4, size=0.2), 8)
+
+
+def test_an_unstable_perturbation_is_reflected_with_one_line():
+    unstable, said = random_perturbation(32, 0.1, seed=5), []
+    trained = [made_stable(unstable, said.append) for _ in range(3)]
+    assert unstable.max_real > 0 > trained[0].max_real
+    (line,) = said
+    for figure in (unstable.size, trained[0].size, unstable.cond):
+        assert f"{figure:.4g}" in line
+    stable = rank1(6)
+    assert made_stable(stable, said.append) is stable
+    assert len(said) == 1
 
 
 def test_command_line_writes_what_it_says(tmp_path, capsys):

@@ -19,7 +19,7 @@ from ...kernels.parameters import learning_rates
 from ...kernels.ptd import States, ptd_init
 from ...layers import S5, S4Block, S5Block, S5Options
 from ...layers.s5_init import Eigenbasis, normal_eigenbasis, perturbed_eigenbasis
-from ...linalg.ptd import Perturbation, Spec, named_perturbation, solve_cached
+from ...linalg.ptd import Perturbation, Spec, made_stable, named_perturbation, solve_cached
 from ...linalg.ptd.named import DATA
 
 WHERE = "model.layer"
@@ -40,6 +40,7 @@ class S4Layer:
 
     d_state: Size = 64
     init: str = "legs"
+    B_init: Literal["exact", "published"] = "exact"
     disc: Literal["bilinear", "zoh"] | None = None
     channels: _Channels = 1
     bidirectional: bool = False
@@ -68,7 +69,7 @@ class S4Layer:
 
     def kernel(self, H: int, options: dict[str, Any]) -> Kernel:
         """Returns the kernel of H channels."""
-        return DPLRKernel(H, self.d_state, init=self.init, disc=self.disc or "bilinear", **options)
+        return DPLRKernel(H, self.d_state, init=self.init, B_init=self.B_init, disc=self.disc or "bilinear", **options)
 
     def make(self, H: int, dropout: float, tie_dropout: bool, generator: torch.Generator) -> nn.Module:
         """Returns the layer."""
@@ -106,8 +107,10 @@ class S4DLayer(S4Layer):
         raise UserError(f"{WHERE}.init: unknown init '{self.init}' of S4D{did_you_mean(self.init, DIAGONAL_INITS)}")
 
     def kernel(self, H: int, options: dict[str, Any]) -> Kernel:
-        kind = RealDiagonalKernel if self.is_real else DiagonalKernel
-        return kind(H, self.d_state, init=self.init, disc=self.disc or "zoh", **options)
+        start = {"init": self.init, "disc": self.disc or "zoh"}
+        if self.is_real:
+            return RealDiagonalKernel(H, self.d_state, **start, **options)
+        return DiagonalKernel(H, self.d_state, B_init=self.B_init, **start, **options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,13 +184,16 @@ class PTDLayer(Perturbed, S4Layer):
             raise UserError(
                 f"{WHERE}.is_real = true: a perturbed HiPPO matrix has complex poles; add `model/layer=s4d`"
             )
+        if self.B_init != "exact":
+            raise UserError(f"{WHERE}.B_init = {self.B_init}: S4-PTD's B is V^-1 B_H; use B_init: exact")
         if self.init not in ("legs", "diag-legs"):
             raise UserError(
                 f"{WHERE}.init = {self.init}: S4-PTD starts from HiPPO-LegS; use init: legs, or model/layer=s4d"
             )
 
     def kernel(self, H: int, options: dict[str, Any]) -> Kernel:
-        init = ptd_init(self.find(), self.states, self.reflect, self.weight)
+        found = made_stable(self.find()) if self.reflect else self.find()
+        init = ptd_init(found, self.states, self.reflect, self.weight)
         return DiagonalKernel(H, init=init, disc=self.disc or "zoh", **options)
 
 
@@ -254,7 +260,7 @@ class S5PTDLayer(Perturbed, S5Layer):
 
     def block(self) -> Eigenbasis:
         found = self.find()
-        return perturbed_eigenbasis(found.reflected() if self.reflect else found)
+        return perturbed_eigenbasis(made_stable(found).reflected() if self.reflect else found)
 
     def is_symmetric(self) -> bool:
         return self.find().is_real if self.conj_sym is None else self.conj_sym

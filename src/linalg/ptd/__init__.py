@@ -1,7 +1,7 @@
 """Perturb-then-diagonalise (arXiv 2310.01698): A_H + E = V Lambda V^-1 with small E and well-conditioned V."""
 
 from .files import load_perturbation, save_perturbation
-from .named import named_perturbation, solve_cached
+from .named import made_stable, named_perturbation, solve_cached
 from .perturbation import Perturbation, diagonalise, random_perturbation, rank1
 from .solver import solve
 from .spec import Spec, default_size
@@ -12,6 +12,7 @@ __all__ = [
     "default_size",
     "diagonalise",
     "load_perturbation",
+    "made_stable",
     "named_perturbation",
     "random_perturbation",
     "rank1",

@@ -5,6 +5,7 @@ the solver's version. A torn or foreign file there is solved anew.
 """
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from ...cache import cache_root
@@ -16,6 +17,7 @@ from .solver import Progress, solve
 from .spec import Spec, default_size
 
 DATA = resource("data")
+_SAID: set[str] = set()  # lines of `made_stable`; every layer of a model asks
 NAMES = ("rank1", "random", "solve", "cond")
 
 
@@ -80,3 +82,18 @@ def named_perturbation(
             f"unknown perturbation '{name}' (a name, or a .mat or .npz file){did_you_mean(str(name), NAMES)}"
         )
     return load_perturbation(name, n)
+
+
+def made_stable(found: Perturbation, say: Callable[[str], None] = print) -> Perturbation:
+    """Returns `found`, or where it is unstable the reflected system, as the published code uses it, and says so once."""
+    if found.max_real < 0:
+        return found
+    reflected = found.reflected()
+    line = (
+        f"perturbation for n = {found.n}: max Re {found.max_real:+.3g} is unstable, eigenvalues are reflected: "
+        f"size {found.size:.4g} -> {reflected.size:.4g}, cond(V) {found.cond:.4g} -> {reflected.cond:.4g}"
+    )
+    if line not in _SAID:
+        _SAID.add(line)
+        say(line)
+    return reflected

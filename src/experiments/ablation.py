@@ -39,7 +39,6 @@ KINDS = ("optimised", "cond", "random")  # cond: optimised for the condition num
 BASELINES = ("s4d", "s4")
 AS_PUBLISHED = {
     "objective": "published",
-    "states": "merged",
     "weight": 2,
     "solver_lr": 1e-5,
     "solver_iterations": 100_000,

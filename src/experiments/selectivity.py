@@ -51,6 +51,9 @@ STAGE = 64  # batches that a GPU is sent in one copy: they are small
 SHORT_STEPS = 2000
 FOLLOWED = 200  # held-out examples after each epoch
 EXTRAPOLATION = tuple(2**k for k in range(6, 15))
+_FIELDS = {"seed": [1111, 2222, 3333], "model.ssm_type": ["S6-Real", "S6-Complex"]}
+_SWITCHES = {f"model.{name}_is_selective": [False, True] for name in ("B", "C", "dt")}
+GRIDS = {"compare_real_complex": _FIELDS, "ablation": _SWITCHES | _FIELDS}  # P2's Section 5 and Table 3
 EXAMPLES = (
     "python train_selectivity.py --config delay.yaml --compare_real_complex",
     "python train_selectivity.py --config induction.yaml --ablation --num_cpus 8",
@@ -232,9 +235,7 @@ def _runs(args: argparse.Namespace, words: Sequence[str]) -> list[Run]:
     content.pop("wandb", None)  # published files may hold a key; --wandb and the environment decide here
     base = _flat(content)
     choice = "ablation" if args.ablation else "compare_real_complex" if args.compare_real_complex else None
-    if choice is not None and choice not in grids:
-        raise UserError(f"{path}: has no sweep.{choice}; copy it from configs/selectivity/induction.yaml")
-    axes = section(grids[choice], f"{path}: sweep.{choice}") if choice else {}
+    axes = dict(grids.get(choice, GRIDS[choice])) if choice else {}  # a published file has none: they stood in its code
     if args.seeds is not None:
         axes["seed"] = list(args.seeds)
     for key, value in parse_assignments(words).items():

@@ -146,6 +146,7 @@ def _finish(training: _Training, backend: str) -> None:
         "seconds": training.seconds,
         "steps_per_second": c.num_epochs / training.seconds,
         "backend": backend,
+        "backends": {"theory": backend},
     }
     training.folder.save_arrays(target=phi, response=last, response_at_min=best)
     training.save()

@@ -20,7 +20,7 @@ from ..tracking import JsonlLog, read_jsonl
 from ..tracking.checkpoint import CheckpointFile, previous
 from ..tracking.files import atomic_write, from_json, remove_temporary_files, to_json
 from .lock import hold_lock, is_locked
-from .run import Run
+from .run import NUMERICS, Run
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class RunFolder:
         """Begins or continues the run: writes config and environment, and marks it as running."""
         remove_temporary_files(self.path)
         config = self.path / "config.yaml"
-        if config.exists() and Run(self.run.experiment, read_config(config)).key != self.run.key:
+        if config.exists() and replace(self.run, config=read_config(config)).key != self.run.key:
             raise RuntimeError(f"{config} is not the config that its folder is named after; delete the folder")
         atomic_write(config, yaml.safe_dump(_as_lists(self.config), sort_keys=False).encode())
         atomic_write(self.path / "environment.json", to_json(environment, indent=2).encode())
@@ -283,14 +283,22 @@ def collect(out: str | Path, experiment: str) -> list[RunFolder]:
     folders = []
     for config in sorted((Path(out) / experiment).glob("*/config.yaml")):
         try:
-            run = Run(experiment, read_config(config), label=(_read_status(config.parent)[0] or {}).get("label", ""))
-            if run.key != config.parent.name:
-                raise UserError(f"{config} is not the config that its folder is named after; delete the folder")
+            run = _run_of(experiment, config)
         except UserError as error:
             print(f"left out: {error}", file=sys.stderr)
         else:
             folders.append(RunFolder(out, run))
     return folders
+
+
+def _run_of(experiment: str, config: Path) -> Run:
+    """The run that a folder is named after, of whichever version of the numerics: reports are about old runs too."""
+    plain, label = read_config(config), (_read_status(config.parent)[0] or {}).get("label", "")
+    for numerics in range(NUMERICS, 0, -1):
+        run = Run(experiment, plain, label, numerics)
+        if run.key == config.parent.name:
+            return run
+    raise UserError(f"{config} is not the config that its folder is named after; delete the folder")
 
 
 def read_config(path: Path) -> dict[str, Any]:

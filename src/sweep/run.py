@@ -10,12 +10,16 @@ from typing import Any
 
 from ..config import canonical_json
 
+NUMERICS = (
+    2  # raise it when the same config gives other numbers: results of older code are then not taken for those of newer
+)
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*")
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """An experiment's name (it becomes a folder), its resolved config of plain values, and a short label for people.
+    """An experiment's name (it becomes a folder), its resolved config of plain values, and a short label for people; `numerics` is
+    the version of the code's arithmetic that it was begun with.
 
     Two runs are equal when their keys are; the label does not count.
     """
@@ -23,6 +27,7 @@ class Run:
     experiment: str
     config: dict[str, Any]
     label: str = ""
+    numerics: int = NUMERICS
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.experiment):
@@ -30,8 +35,9 @@ class Run:
 
     @property
     def key(self) -> str:
-        """12 hex digits of the SHA-256 of {config, experiment} as canonical JSON."""
-        text = canonical_json({"experiment": self.experiment, "config": self.config})
+        """12 hex digits of the SHA-256 of {config, experiment, numerics} as canonical JSON; version 1 had no numerics in it."""
+        version = {} if self.numerics == 1 else {"numerics": self.numerics}
+        text = canonical_json({"experiment": self.experiment, "config": self.config, **version})
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property

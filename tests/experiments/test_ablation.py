@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from src.errors import UserError
 from src.experiments import ablation
 from src.experiments.ablation import main, plan_runs, work
 from src.experiments.classify.config import parse
 from src.experiments.classify.points import defaults_of
+from src.experiments.classify.run import prepare
 from src.linalg.ptd import Spec, named, random_perturbation, solve_cached
 from src.sweep import Control, Interrupted, RunFolder, collect
 from tests.experiments.scripts import assert_one_line, worked
@@ -114,6 +116,26 @@ def test_as_published_sets_what_the_published_code_does(monkeypatch):
     layer = run.config["model"]["layer"]
     assert (layer["states"], layer["weight"]) == ("merged", 2.0)
     assert layer["lr"]["A"] == layer["lr"]["dt"] == 0.0005  # min(0.001, lr)
+
+
+def test_by_default_A_dt_D_and_C_with_B_inside_are_trained_per_channel(tmp_path):
+    """As published code and paper agree on; --as_published changes the objective and counts the states twice, no more."""
+    model = prepare(parse(planned(baselines="[s4d]", perturbations="[]")[0].config), torch.device("cpu")).model
+    layer = model.tower.backbone.blocks[0].layer
+    trained = {name for name, _ in layer.named_parameters()}
+    assert {"kernel.A_real", "kernel.A_imag", "kernel.C", "kernel.inv_dt", "D"} <= trained
+    assert layer.kernel.A_real.shape == (8, 4)  # (channels, states)
+    assert (layer.kernel.B[..., 0] == 1).all()
+    assert "kernel.B" not in trained
+    changed = {"objective", "weight", "solver_lr", "solver_iterations"}
+    assert set(ablation.AS_PUBLISHED) == changed
+
+
+def test_the_frozen_form_has_a_name():
+    (run,) = planned(baselines="[s4d]", perturbations="[]", states="pairs", n_ssm=1)
+    layer = prepare(parse(run.config), torch.device("cpu")).model.tower.backbone.blocks[0].layer
+    assert layer.kernel.A_real.shape == (1, 2)
+    assert not (layer.kernel.B[..., 0] == 1).all()
 
 
 def test_published_defaults():

@@ -60,7 +60,7 @@ def train(folder, control=None):
 
 
 def runs(*words):
-    return selectivity._runs(selectivity._parser().parse_args(list(words)))
+    return selectivity._runs(*selectivity._parser().parse_words(list(words)))
 
 
 def test_a_comparison_from_the_command_line(tmp_path, capsys):
@@ -203,3 +203,20 @@ def test_a_wrong_option_is_one_line_and_exit_code_2(words, expected, tmp_path, m
     monkeypatch.chdir(tmp_path)
     assert_one_line(main, words, expected, capsys)
     assert not list(Path.cwd().iterdir())
+
+
+@pytest.mark.parametrize(("grid", "count"), [("--compare_real_complex", 6), ("--ablation", 48)])
+def test_a_published_file_without_a_sweep_has_the_published_grids(grid, count, tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_text(PUBLISHED.format(name="delay", task=TASKS["delay"]))
+    words = [
+        "--config",
+        str(tmp_path / "mine.yaml"),
+        grid,
+        "--dry_run",
+        "--device",
+        "cpu",
+        "--out",
+        str(tmp_path / "runs"),
+    ]
+    assert main(words) == 0
+    assert f"{count} runs: 0 done" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """A run's key and folder: one config, one folder, and nothing in it that cannot be trusted."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from src.errors import UserError
 from src.sweep import Run, RunFolder, collect
 from src.sweep.lock import LockedError, is_locked
+from src.sweep.run import NUMERICS
 from src.tracking.checkpoint import CheckpointError
 
 RUN = Run("theory_real", {"N": 64, "lr": 1e-4, "L": "N", "seed": 0, "axes": [1, 2]}, label="first")
@@ -33,9 +35,10 @@ def test_the_key_is_stable():
     """If this changes, the results on users' disks are done again.
 
     It is the start of what `sha256sum` says of
-    {"config":{"L":"N","N":64,"axes":[1,2],"lr":0.0001,"seed":0},"experiment":"theory_real"}
+    {"config":{"L":"N","N":64,"axes":[1,2],"lr":0.0001,"seed":0},"experiment":"theory_real","numerics":2}; version 1 had no numerics.
     """
-    assert RUN.key == "c586c63f20fa"
+    assert RUN.key == "e39fd5bb518b"
+    assert replace(RUN, numerics=1).key == "c586c63f20fa"
     same = Run("theory_real", {"axes": (1.0, 2.0), "seed": 0.0, "L": "N", "lr": 0.0001, "N": 64.0}, label="other")
     assert same.key == RUN.key
     assert same == RUN
@@ -235,3 +238,15 @@ def test_failure_and_interruption_are_told_apart(folder):
     assert folder.fail(MemoryError()) == "MemoryError"
     assert (folder.status().state, folder.status().step, folder.status().message) == ("failed", 4, "MemoryError")
     assert "MemoryError" in (folder.path / "traceback.txt").read_text()
+
+
+def test_runs_of_older_numerics_are_others_and_still_reported(tmp_path):
+    old, new = (Run("x", {"a": 1}, "one", numerics) for numerics in (1, NUMERICS))
+    assert old.key != new.key
+    for run in (old, new):
+        folder = RunFolder(tmp_path, run)
+        folder.path.mkdir(parents=True)
+        with folder.locked():
+            folder.start({})
+            folder.finish({"numerics": run.numerics})
+    assert {f.run.key: f.result()["numerics"] for f in collect(tmp_path, "x")} == {old.key: 1, new.key: NUMERICS}

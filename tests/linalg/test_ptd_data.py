@@ -1,6 +1,7 @@
 """The committed perturbations: stable, consistent, better than the published ones, and as data/README.md says."""
 
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -17,6 +18,11 @@ KINDS = ("", "_cond")
 
 PROTOTYPE = {8: (3.52, 0.0253), 16: (5.81, 0.0054), 32: (6.73, 0.0024), 64: (7.06, 0.0095), 128: (7.37, 0.0060)}
 """cond(V) and d_worst that a first attempt with Adam reached at the published sizes."""
+
+
+@cache  # its distances are computed once
+def _load(n, kind=""):
+    return load_perturbation(DATA / f"ptbHiPPO{n}{kind}.mat", n)
 
 
 def _rows(pattern):
@@ -47,14 +53,14 @@ def test_the_matrices_are_stable_and_better_conditioned_than_the_published_ones(
 @pytest.mark.parametrize("n", ORDERS)
 def test_the_default_matrices_stay_close_to_s4(n):
     """By the exact supremum, not the solver's grid; and d_e0 is zero, not small."""
-    found = load_perturbation(DATA / f"ptbHiPPO{n}.mat", n)
+    found = _load(n)
     cond, d_worst = PROTOTYPE[n]
     assert found.cond <= 1.02 * cond
     assert found.d_worst <= d_worst
     assert found.d_e0 == 0.0
     if PUBLISHED[n].max_real < 0:
         assert found.d_worst < 0.5 * PUBLISHED[n].d_worst
-    assert found.d_worst < load_perturbation(DATA / f"ptbHiPPO{n}_cond.mat", n).d_worst
+    assert found.d_worst < _load(n, "_cond").d_worst
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -67,7 +73,7 @@ def test_the_decomposition_is_consistent_to_rounding(n, kind):
     assert np.linalg.norm(V @ Lam @ Vinv - M) <= 1e-13 * np.linalg.norm(M)
     assert np.abs(V @ Vinv - np.eye(n)).max() <= 1e-13
     np.testing.assert_allclose(np.linalg.norm(V, axis=0), 1.0, rtol=1e-12)
-    found = load_perturbation(DATA / f"ptbHiPPO{n}{kind}.mat", n)
+    found = _load(n, kind)
     assert found.converged
     assert np.count_nonzero(found.Lambda.imag == 0) == (0 if kind else 2)
     np.testing.assert_array_equal(found.Lambda, np.diagonal(Lam))
@@ -79,7 +85,7 @@ def test_the_readme_states_the_figures_of_the_files():
     rows = _rows(r"ptbHiPPO\d+(_cond)?\.mat")
     assert [row[0] for row in rows] == [f"ptbHiPPO{n}{kind}.mat" for kind in KINDS for n in ORDERS]
     for name, n, *figures, _seconds in rows:
-        found = load_perturbation(DATA / name, int(n))
+        found = _load(int(n), "_cond" if "_cond" in name else "")
         exact = (found.size, found.size_frobenius, found.cond, found.d_e0, found.d_worst, found.max_real)
         for stated, value in zip(figures, (*exact, found.iterations), strict=True):
             _assert_states(stated, value, name)
@@ -94,7 +100,7 @@ def test_the_readme_compares_with_the_published_figures():
             p = PUBLISHED[n]
             exact = (PUBLISHED_SIZES[n], p.cond, p.d_e0, p.d_worst, p.max_real)
         else:
-            found = load_perturbation(DATA / f"ptbHiPPO{n}{'_cond' if kind == 'earlier' else ''}.mat")
+            found = _load(n, "_cond" if kind == "earlier" else "")
             exact = (found.size, found.cond, found.d_e0, found.d_worst, found.max_real)
         for text, value in zip(stated, exact, strict=True):
             _assert_states(text, value, (n, kind))

@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .privacy import hide_secrets
+
 _FOLDER = Path(__file__).resolve().parent
 _PACKAGES = ("torch", "numpy", "scipy", "numba")
-_SECRET_NAME = re.compile(r"(.*[_-])?(key|apikey|token|secret|password|passwd|credentials?)", re.IGNORECASE)
-_SECRET_VALUE = re.compile(r"[0-9a-fA-F]{32,}|wandb_v\d+_\w+|[A-Za-z0-9_]{40,}")
-_HIDDEN = "***"
 
 
 def environment() -> dict[str, Any]:
@@ -66,23 +65,6 @@ def _driver() -> str | None:
 def _without_serials(visible: str | None) -> str | None:
     """A card's full UUID names one machine in the world; eight of its digits tell the cards of a machine apart."""
     return visible and re.sub(r"((?:GPU|MIG)-[0-9a-f]{8})[-0-9a-f]*", r"\1", visible)
-
-
-def hide_secrets(words: list[str]) -> list[str]:
-    """Returns the command line without values that are named or look like secrets, or are some in os.environ."""
-    secrets = {value for name, value in os.environ.items() if _SECRET_NAME.fullmatch(name) and len(value) >= 8}
-    hidden = []
-    for word in words:
-        before = hidden[-1] if hidden else ""
-        if before.startswith("-") and _SECRET_NAME.fullmatch(before) and not word.startswith("-"):
-            word = _HIDDEN
-        name, equals, value = word.partition("=")
-        if equals and value and _SECRET_NAME.fullmatch(name):
-            word = f"{name}={_HIDDEN}"
-        for secret in secrets:
-            word = word.replace(secret, _HIDDEN)
-        hidden.append(_SECRET_VALUE.sub(_HIDDEN, word))
-    return hidden
 
 
 def _version(package: str) -> str | None:

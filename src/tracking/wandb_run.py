@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .files import atomic_write
+from .privacy import hide_homes
 from .wandb_choice import WandbChoice
 
 _SECONDS = 30.0  # how long a slow network may hold up the start of a run, and its end
@@ -68,7 +69,8 @@ def open_wandb(
 ) -> WandbRun | None:
     """Starts, or continues, the W&B run of the run folder `folder`; None where W&B is off or cannot start.
 
-    Its id is kept in the folder, so that a resumed run is the same run there. All W&B files go to `<folder>/wandb`.
+    Its id is kept in the folder, so that a resumed run is the same run there. All W&B files go to `<folder>/wandb`. Home folders
+    leave as `~`.
     """
     if choice.mode == "disabled":
         return None
@@ -82,9 +84,9 @@ def open_wandb(
             id=run_id(folder),
             resume="allow",
             reinit="create_new",  # the runs of a batch are open side by side
-            name=name,
+            name=hide_homes(name),
             group=group,
-            config=config,
+            config=hide_homes(config),
             settings=wandb.Settings(**_SETTINGS),
         )
     except Exception as error:

@@ -12,7 +12,6 @@ from ...ops.jit import announce_compilation
 from ...sweep import Run
 from .config import TrainConfig, parse
 from .data import load_splits
-from .model import objective
 from .run import Prepared, prepare
 
 _EVALUATION = 1 / 3  # of a training step's time: no gradient
@@ -68,7 +67,7 @@ def step_cost(prepared: Prepared) -> StepCost:
         return next(iter(prepared.data.batches(splits.train, size).iterate()))
 
     batch_size = min(config.loader.batch_size, len(splits.train))
-    one = training_cost(prepared.model, objective, make_batch, batch_size, prepared.device, config.trainer.precision)
+    one = training_cost(prepared.model, prepared.goal.objective, make_batch, batch_size, prepared.device, config.trainer.precision)
     update = one.seconds * config.trainer.accumulate_grad_batches
     evaluated = one.seconds * _EVALUATION * len(splits.val) / batch_size / steps_an_epoch(config, len(splits.train))
     return StepCost(update + evaluated, one.memory)

@@ -5,7 +5,7 @@ from collections.abc import Hashable
 import torch
 
 from ...config import canonical_json
-from ...cost import Shorter, StepCost
+from ...cost import StepCost
 from ...engine.measure import training_cost
 from ...engine.plan import limited
 from ...ops.jit import announce_compilation
@@ -67,12 +67,8 @@ def step_cost(prepared: Prepared) -> StepCost:
         return next(iter(prepared.data.batches(splits.train, size).iterate()))
 
     batch_size = min(config.loader.batch_size, len(splits.train))
-    one = training_cost(prepared.model, prepared.goal.objective, make_batch, batch_size, prepared.device, config.trainer.precision)
+    model, goal, precision = prepared.model, prepared.goal, config.trainer.precision
+    one = training_cost(model, goal.objective, make_batch, batch_size, prepared.device, precision)
     update = one.seconds * config.trainer.accumulate_grad_batches
     evaluated = one.seconds * _EVALUATION * len(splits.val) / batch_size / steps_an_epoch(config, len(splits.train))
     return StepCost(update + evaluated, one.memory)
-
-
-def one_epoch(config: TrainConfig, n_train: int, words: str = "trainer.max_epochs=1") -> Shorter:
-    """Returns what makes an epoch of a run."""
-    return Shorter(words, steps_an_epoch(config, n_train))

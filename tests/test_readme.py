@@ -1,4 +1,4 @@
-"""Every command in README.md is one that works: options exist, files exist, links lead somewhere."""
+"""Every command of README.md and of every page is one that works: options exist, files exist, links lead somewhere."""
 
 import re
 import shlex
@@ -10,18 +10,34 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-COMMANDS = [
-    line.split(" #")[0].strip()
-    for block in re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
-    for line in block.splitlines()
-    if line.strip() and not line.startswith("#")
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *(ROOT / folder / "README.md" for folder in ("configs", "src", "src/dataloaders", "data")),
 ]
+PLACEHOLDERS = ("...", "NAME", "RUN", "{", "<", "(", "my_module")
+
+
+def commands(page: Path) -> list[str]:
+    """The commands of a page: lines of its shell blocks, and what stands as `python ...` in its text and tables."""
+    text = page.read_text().replace("\\\n", " ")
+    blocks = re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)
+    lines = [line.split(" #")[0].strip() for block in blocks for line in block.splitlines() if not line.startswith("#")]
+    inline = re.findall(r"`(python (?:-m )?[\w.]+ [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    return [line for line in (*lines, *inline) if line and not any(word in line for word in PLACEHOLDERS)]
+
+
+COMMANDS = {command: page.relative_to(ROOT) for page in reversed(PAGES) for command in reversed(commands(page))}
 # what a command gets besides its own words, so that it is checked without its hours of work
 SHORTENED = {"python train_theory.py": "--dry_run", "python train_selectivity.py": "--dry_run", "python robustness.py": "--dry_run",
              "python ablation.py": "--dry_run", "python -m train": "--cfg job", "python train.py": "--cfg job",
-             "torchrun": "--cfg job", "make": "--dry-run", "python -m": "--help"}  # fmt: skip
-PROGRAMS = {"python": [sys.executable], "torchrun": [sys.executable, "-m", "torch.distributed.run"]}
+             "torchrun": "--cfg job", "make": "--dry-run", "python -m": "--help",
+             "pip install": "--dry-run --no-deps --no-build-isolation --no-index -q"}  # fmt: skip
+PROGRAMS = {
+    "python": [sys.executable],
+    "pip": [sys.executable, "-m", "pip"],
+    "torchrun": [sys.executable, "-m", "torch.distributed.run"],
+}
 WANTS_A_GPU = ("--gpus", "--device cuda")
 
 
@@ -33,7 +49,8 @@ def shortened(command: str) -> list[str]:
 
 
 def test_there_are_commands():
-    assert len(COMMANDS) >= 6
+    assert len(COMMANDS) >= 40
+    assert len({page for page in COMMANDS.values()}) >= 5
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -7,6 +7,7 @@ or state differ in a bit. Both sides run on this machine: bits of float32 sums a
 import argparse
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,7 @@ def same(name: str, base: Path, place: Path) -> bool:
     old, new = place / "before" / slug, place / "after" / slug
     if not old.exists():
         run(COMMANDS[name], base, old, place / "cache-before")
+    shutil.rmtree(new, ignore_errors=True)
     run(COMMANDS[name], ROOT, new, place / "cache-after")
     before, after = read_runs(old), read_runs(new)
     lines = [f"{len(before)} runs -> {len(after)}"] if len(before) != len(after) or not before else []

@@ -124,7 +124,12 @@ def test_what_is_no_plain_file_is_refused_at_once(damaged):
         damaged.load()
 
 
-@pytest.mark.parametrize("damaged", [pair for pair in FILES if pair[1] in HUGE], ids=str, indirect=True)
+@pytest.mark.parametrize(
+    "damaged",
+    [pair for pair in FILES if pair[1] in HUGE],
+    ids=lambda pair: f"{pair[0].name}-{Path(pair[1]).name}",
+    indirect=True,
+)
 def test_a_huge_header_takes_no_memory(damaged):
     value, at = HUGE[damaged.path.relative_to(damaged.root / damaged.small.folder).as_posix()]
     data = damaged.good[:at] + value + damaged.good[at + len(value) :]

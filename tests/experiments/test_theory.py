@@ -44,7 +44,7 @@ def test_both_sweeps_from_the_command_line(tmp_path):
     first = script(*COMPLEX, "--out", tmp_path)
     assert first.returncode == 0, first.stderr
     assert "6 runs done (0 of them before)" in first.stdout
-    assert "least in training" in first.stdout
+    assert "squared L2, least" in first.stdout
     second = script(*COMPLEX, "--out", tmp_path)
     assert "6 runs done (6 of them before)" in second.stdout
     real = script(*REAL, "--out", tmp_path)
@@ -177,7 +177,7 @@ def test_published_grids_have_their_sizes():
     for field, count in (("real", 162), ("complex", 36)):
         args = theory._parser().parse_args(["--experiment", field])
         where = theory.CONFIGS / f"theory_{field}.yaml"
-        base, axes, _ = theory._settings(args, where)
+        base, axes, _ = theory._settings(args, [], where)
         runs = [theory._run("x", point, False, str(where)) for point in theory.expand_grid(base, axes)]
         assert len({run.key for run in runs}) == count
         assert all(run.config["num_epochs"] == 500_000 for run in runs)

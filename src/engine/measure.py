@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ..cost import StepCost, measure_step
+from ..variables import openmp_threads
 from .batches import Batch, to_device
 from .device import Precision, autocast
 from .evaluate import Objective
@@ -37,5 +38,10 @@ def training_cost(
         if device.type == "cuda":
             torch.cuda.synchronize(device)
 
-    with undisturbed():
-        return measure_step(step, batch_size)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(openmp_threads() or 1)  # as a sweep's worker has them
+    try:
+        with undisturbed():
+            return measure_step(step, batch_size)
+    finally:
+        torch.set_num_threads(threads)

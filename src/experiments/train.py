@@ -23,12 +23,13 @@ from ..resources import module
 from ..stop import StopSignals
 from ..sweep import Control, Interrupted, Run, survey
 from ..sweep.cli import SuggestingParser, add_common_arguments
-from ..sweep.devices import pick_devices
+from ..sweep.devices import contention, pick_devices
+from ..sweep.faults import out_of_memory
 from ..sweep.folder import RunFolder
 from ..sweep.job import Job, Note, Outcome, Settings, run_job
 from ..sweep.lock import check_writable
 from ..sweep.script import run_script, say_cost
-from ..tracking import environment
+from ..tracking import device_environment, environment
 from ..tracking.wandb_choice import WandbChoice, choose_wandb
 from ..variables import is_started_by_torchrun
 from .classify.compose import Composed, compose_all, experiments
@@ -67,7 +68,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         costs = RunCosts()
         say_cost(todo, costs.steps, costs.of_step, costs.alike, 1, Shorter("trainer.max_steps=100", 100))
         return 0
+    if args.threads:
+        torch.set_num_threads(args.threads)
     device = choose_device(configs[0].device)
+    busy = contention(torch.get_num_threads()) if device.type == "cpu" and not is_started_by_torchrun() else None
+    if busy:
+        print(f"{busy}; --threads 1 is safe", flush=True)
     autocast(device, configs[0].trainer.precision)  # says at once what this device cannot
     with distributed.process_group(device):
         if configs[0].train.mode == "test":
@@ -181,7 +187,12 @@ def _train_here(run: Run, config: TrainConfig, device: torch.device) -> int:
         say(f"{folder.path}: done before; delete the folder to do it again")
         say(report.of_folders([folder]).text())
         return 0
-    prepared = prepare(config, device)
+    try:
+        prepared = prepare(config, device)
+    except (MemoryError, RuntimeError) as error:
+        if distributed.world_size() > 1:
+            raise
+        return _record_failure(folder, error, device)
     if distributed.is_main():
         check_writable(folder.path.parents[1])
         print("\n".join([f"run: {folder.path}", *prepared.lines()]), flush=True)
@@ -193,6 +204,16 @@ def _train_here(run: Run, config: TrainConfig, device: torch.device) -> int:
         code = _train_in_folder(folder, prepared, control)
         _write(page)
         return code
+
+
+def _record_failure(folder: RunFolder, error: Exception, device: torch.device) -> int:
+    """A run whose model cannot be built, for lack of memory most often, has failed like any other."""
+    check_writable(folder.path.parents[1])
+    with folder.locked():
+        folder.start(environment() | device_environment(str(device)))
+        message = folder.fail(out_of_memory(error, Control(str(device))) or error)
+    print(f"failed: {message}; traceback: {folder.path / 'traceback.txt'}")
+    return EXIT_FAILED
 
 
 def _write(page: IndexPage) -> None:

@@ -84,7 +84,9 @@ def plan_runs(words: Sequence[str], seeds: Sequence[int], as_published: bool = F
     if as_published:
         own = [*(f"{key}={quoted(value)}" for key, value in AS_PUBLISHED.items()), *own]
     base = first_config([head, *own])
-    if "ssm_lr" not in map(key_of, own) and base["ssm_lr"] > base["lr"]:
+    rates = (base["ssm_lr"], base["lr"])
+    are_numbers = all(isinstance(rate, (int, float)) for rate in rates)  # what else they are is refused with the config
+    if "ssm_lr" not in map(key_of, own) and are_numbers and rates[0] > rates[1]:
         own = [*own, f"ssm_lr={base['lr']}"]
     make_runs(EXPERIMENT, [head, *own], [_baseline("s4", 0)], VARIED)  # what is wrong is said before anything is solved
     return make_runs(EXPERIMENT, [head, *own], points(base, seeds), VARIED)

@@ -130,7 +130,7 @@ def points(base: dict[str, Any], seeds: Sequence[int]) -> list[Point]:
     """Returns each model with each seed."""
     models = listed(base["models"])
     for model in models:
-        if model not in MODELS:
+        if str(model) not in MODELS:
             raise UserError(f"models: unknown model '{model}'{did_you_mean(str(model), MODELS)}")
     return [_point(model, seed) for seed in seeds for model in models]
 

@@ -131,7 +131,7 @@ def _run(experiment: str, composed: Composed, point: Point, varied: Iterable[str
         raise UserError(f"grayscale is for the colour images of cifar10; {config['dataset']['_name_']} is grey already")
     if config["dataset"]["_name_"] == "cifar":
         config["dataset"] |= {"grayscale": config["grayscale"], "colour_std": list(COLOUR_STD)}
-    if config["n"] % 2:
+    if isinstance(config["n"], int) and config["n"] % 2:
         raise UserError(f"n = {config['n']}: expected an even number of states (conjugate pairs)")
     layer_words = [word for word in composed.words if word.startswith("model.layer.") and word not in point.words]
     asked = {key: value for key, value in config.items() if key not in skipped}

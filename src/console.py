@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def missing_extra(error: ModuleNotFoundError) -> Exception:
     """Returns the line that says which extra brings a package that is not installed; other errors as they are."""
-    extras = {"hydra": "experiments", "matplotlib": "experiments", "PIL": "experiments", "wandb": "wandb", "ray": "ray",
+    extras = {"hydra": "experiments", "matplotlib": "experiments", "jinja2": "experiments", "PIL": "experiments", "wandb": "wandb", "ray": "ray",
               "safetensors": "export"}  # fmt: skip
     extra = extras.get((error.name or "").partition(".")[0])
     if extra is None:

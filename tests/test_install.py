@@ -73,7 +73,7 @@ def test_a_wheel_holds_one_package_with_its_configs_and_data(wheel):
         "ssm_experiments",
         f"ssm_experiments-{PROJECT['version']}.dist-info",
     }
-    for folder, pattern in (("configs", "*.yaml"), ("data", "*.mat"), ("src", "*.py")):
+    for folder, pattern in (("configs", "*.yaml"), ("data", "*.mat"), ("src", "*")):
         inside = "ssm_experiments" if folder == "src" else f"ssm_experiments/{folder}"
         here = subprocess.run(
             ["git", "ls-files", f"{folder}/**{pattern}"], cwd=ROOT, capture_output=True, text=True

@@ -5,7 +5,6 @@ where a run, a format or the code of the reports has changed.
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..tables import Table
-from ..tracking.files import atomic_write
+from ..tracking.files import atomic_write, from_json, to_json
 from . import style
 from .collect import Record, collect, failures, progress
 from .options import Options
@@ -54,6 +53,7 @@ class Page:
         self._page = [f"# {headline}", "", f"{progress(records)}.", *[x for f in failures(records) for x in ("", f)]]
         self._files: list[str] = []
         self._figures: dict[str, list[list[str]]] = {}
+        self._tables: dict[str, dict] = {}
         self._before = _remembered(self._memory)
         self._state = _fingerprint(records, options)
 
@@ -77,8 +77,14 @@ class Page:
             self._text += ["", heading]
         self._page += ["", f"## {heading[0].upper()}{heading[1:]}"]
 
-    def table(self, make: Callable[[list[Record]], Table], records: list[Record]) -> Table:
-        """Adds a table made from the records: of those asked for to the text, of all to the page; returns the latter."""
+    def table(self, make: Callable[[list[Record]], Table], records: list[Record], kept: str | None = None) -> Table:
+        """Adds a table made from the records: of those asked for to the text, of all to the page; returns the latter.
+
+        Args:
+            kept: names a table that takes long to make: it is made anew only where a run or the code has changed.
+        """
+        if kept is not None:
+            make = self._keeping(make, kept)
         shown, whole = self.asked(records), make(records)
         printed = whole if len(shown) == len(records) else make(shown) if shown else Table([])
         if printed.rows:
@@ -86,6 +92,16 @@ class Page:
         if whole.rows:
             self._page += ["", whole.markdown()]
         return whole
+
+    def _keeping(self, make: Callable[[list[Record]], Table], name: str) -> Callable[[list[Record]], Table]:
+        def made(records: list[Record]) -> Table:
+            own = f"{name} {_digest(''.join(record.key for record in records))}"
+            before = self._before.get("tables", {}).get(own) if self._before.get("state") == self._state else None
+            table = make(records) if before is None else Table(**before)
+            self._tables[own] = {field: getattr(table, field) for field in Table.__dataclass_fields__}
+            return table
+
+        return made
 
     def csv(self, name: str, table: Table) -> None:
         """Writes a table for programs."""
@@ -125,8 +141,9 @@ class Page:
         for name in set(self._before.get("files", [])) - set(self._files):
             (self.out / Path(name).name).unlink(missing_ok=True)
         memory = {"state": self._state, "files": sorted(self._files), "figures": self._figures}
-        if memory != self._before:
-            atomic_write(self._memory, json.dumps(memory, indent=1).encode())
+        data = to_json(memory | {"tables": self._tables}, indent=1).encode()
+        if not self._memory.exists() or self._memory.read_bytes() != data:
+            atomic_write(self._memory, data)
         return "\n".join([*self._text, "", f"Tables and figures: {self.out}"])
 
     def _write(self, name: str, content: str) -> None:
@@ -169,7 +186,7 @@ def report_folder(folders: Sequence[Path]) -> Path:
 
 def _remembered(path: Path) -> dict:
     try:
-        memory = json.loads(path.read_text())
+        memory = from_json(path.read_bytes())
     except (OSError, ValueError):
         return {}
     return memory if isinstance(memory, dict) else {}
@@ -191,5 +208,10 @@ def _fingerprint(records: Iterable[Record], options: Options) -> str:
 
 @cache
 def _code() -> str:
-    here = Path(__file__).parent
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(here.rglob("*.py")))).hexdigest()
+    here = Path(__file__).parents[1]
+    files = [path for package in ("report", "theory", "linalg") for path in sorted((here / package).rglob("*.py"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

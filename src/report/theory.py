@@ -49,7 +49,7 @@ def report(
             error_rows += [(variant, field, table) for field, table in _tables(page, runs)]
             page.table(targets_of_seeds, runs)
             for name, table in _FRONTIER.items():
-                parts[name].append((variant, None, page.table(table, runs)))
+                parts[name].append((variant, None, page.table(table, runs, kept=f"{name} {variant.slug}")))
             if any(record.done for record in runs):
                 ending = f"-{variant.slug}" if len(variants) > 1 else ""
                 page.pictures(variant.slug, lambda runs=runs, ending=ending: _pictures(runs, ending))

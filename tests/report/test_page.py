@@ -127,3 +127,22 @@ def test_a_folder_that_cannot_be_written_is_said_before_anything_is_computed(tmp
     monkeypatch.setattr("src.report.theory.report", lambda *_: pytest.fail("computed"))
     with pytest.raises(UserError, match="cannot write there"):
         main([str(tmp_path)])
+
+
+def test_a_table_that_takes_long_is_made_anew_only_where_something_changed(tmp_path):
+    run, made = write_run(tmp_path, 0.5), []
+
+    def report():
+        with open_page(tmp_path, "theory", "Title", "Headline", DEFAULT) as page:
+            make = lambda runs: (
+                made.append(1) or Table(["a", "b"], [[1.5, None], [float("inf"), "x"]], notes=["A note."])
+            )
+            page.table(make, page.records, kept="slow")
+            return page.finish()
+
+    first = report()
+    assert report() == first
+    assert len(made) == 1
+    os.utime(run / "metrics.jsonl", (1, 1))
+    assert report() == first
+    assert len(made) == 2

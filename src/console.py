@@ -48,8 +48,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def missing_extra(error: ModuleNotFoundError) -> Exception:
     """Returns the line that says which extra brings a package that is not installed; other errors as they are."""
-    extras = {"hydra": "experiments", "matplotlib": "experiments", "jinja2": "experiments", "PIL": "experiments", "wandb": "wandb", "ray": "ray",
-              "safetensors": "export"}  # fmt: skip
+    extras = dict.fromkeys(("hydra", "matplotlib", "jinja2", "PIL"), "experiments")
+    extras |= {"wandb": "wandb", "ray": "ray", "safetensors": "export"}
     extra = extras.get((error.name or "").partition(".")[0])
     if extra is None:
         return error

@@ -49,7 +49,7 @@ WRONG = [
     (["--n", "16"], "n = 32"),
     (["--batch_size", "100000"], "training split has"),
     (["--perturbation", "ranc1"], "did you mean 'rank1'"),
-    (["--perturbation", "random", "--set", "perturbation_size=-1"], "positive"),
+    (["--perturbation", "random", "--set", "perturbation_size=-1"], "at least"),
     (["--grayscale"], "grey already"),
     (["model/layer=s5"], "models=["),
     (["model=s5"], "models=["),

@@ -78,10 +78,15 @@ def test_one_that_fails_ends_the_other(tmp_path):
     assert not (tmp_path / "end.pt").exists()
 
 
+# what torchrun tells the first of two processes
+TORCHRUN = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29511"}
+
+
 def test_a_gpu_is_bound_before_the_processes_meet(monkeypatch):
     """Plain values go over gloo, so that asking whether to stop waits for no GPU."""
     calls = []
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name, value in TORCHRUN.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(dist, "init_process_group", lambda *words, **options: calls.append((words, options)))
     monkeypatch.setattr(dist, "barrier", lambda: calls.append("barrier"))
     monkeypatch.setattr(dist, "destroy_process_group", lambda: calls.append("destroy"))
@@ -111,7 +116,7 @@ def test_a_process_on_a_gpu_that_fails_waits_for_nobody(failure, code, said):
         "    print('begun')\n"
         f"    raise {failure}\n"
     )
-    environment = {**os.environ, "WORLD_SIZE": "2"}
+    environment = os.environ | TORCHRUN
     ended = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
     )

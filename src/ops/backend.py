@@ -64,7 +64,7 @@ class Operation:
 
     def backend(self, device: torch.device) -> str:
         """Returns the name of the form that a device gets, chosen (and announced) when it is first asked for."""
-        if torch.compiler.is_exporting():  # an exported program holds torch operations alone
+        if torch.compiler.is_compiling():  # what torch.compile and torch.export trace holds torch operations alone
             return "torch" if "torch" in self.forms else "reference"
         key = (str(device), backend_asked_for())
         if key not in self._choices:
@@ -137,6 +137,11 @@ def has_triton(device: torch.device) -> bool:
     return device.type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1"
 
 
+def start_record() -> None:
+    """Forgets what earlier runs of this process computed with."""
+    _chosen.clear()
+
+
 def chosen() -> dict[str, str]:
-    """Returns what this process computes with, by operation: for the results."""
+    """Returns what this process has computed with since `start_record`, by operation: for the results."""
     return dict(_chosen)

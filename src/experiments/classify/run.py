@@ -16,7 +16,7 @@ from ...engine.batches import Batches
 from ...engine.device import slowness
 from ...engine.graphs import check_capturable
 from ...engine.state import seed_all
-from ...ops.backend import chosen
+from ...ops.backend import chosen, start_record
 from ...report.train import draw_curves
 from ...sweep import Control, RunFolder
 from ...tracking.files import atomic_write
@@ -150,6 +150,7 @@ def train(
         FloatingPointError: the loss is not finite.
     """
     config, device, goal = prepared.config, prepared.device, prepared.goal
+    start_record()
     seed_all(config.train.seed, distributed.rank())
     state = start(config, prepared.model, groups_of(config, prepared.model))
     ports = Ports(stop=control.stop)

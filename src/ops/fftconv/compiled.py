@@ -11,8 +11,6 @@ TILE = 16  # entries of a side: one cache line of float32
 
 def compiled(u: Tensor, K: Tensor, future: Tensor | None, dtype: torch.dtype) -> Tensor:
     """Returns y (B, C, H, L) in `dtype`; arguments as in `blocked`, and the same bits."""
-    if torch.compiler.is_compiling():  # what torch.compile traces holds no Numba loop
-        return blocked(u, K, future, dtype)
     return blocked(u, K, future, dtype, _move)
 
 

@@ -15,7 +15,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *(ROOT / folder / "README.md" for folder in ("configs", "src", "src/dataloaders", "data")),
 ]
-PLACEHOLDERS = ("...", "NAME", "RUN", "{", "<", "(", "my_module")
+PLACEHOLDERS = ("...", "NAME", "RUN", "{", "<", "(", "my_module", "pip download")
 
 
 def commands(page: Path) -> list[str]:

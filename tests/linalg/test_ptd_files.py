@@ -219,8 +219,8 @@ def test_cache_keys_differ_with_every_setting_and_the_version(monkeypatch):
 
 
 def test_an_unwritable_cache_costs_a_warning_only(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("SSM_CACHE", str(tmp_path / "file"))
+    (tmp_path / "ptd").write_text("a file where the folder of solutions would be")
+    monkeypatch.setenv("SSM_CACHE", str(tmp_path))
     with pytest.warns(UserWarning, match="not cached"):
         assert solve_cached(Spec(n=3, size=0.2)).converged
 

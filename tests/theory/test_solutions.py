@@ -71,7 +71,10 @@ def test_exact_real_solutions_obey_theorem2_and_complex_ones_show_the_gap(task, 
     needed, complex_solution = theorem2(phi, 0.0), proposition3(phi)
     assert needed <= t * float(max(abs(w)))
     assert t * np.abs(complex_solution.B * complex_solution.C).max() <= 2 * np.sqrt(t)
-    assert needed > {9: 10, 16: 50, 32: 1e4}[t]
+    if task in ("alternation", "decay"):  # what one real state answers costs a real SSM nothing
+        assert needed < 1
+    else:
+        assert needed > {9: 10, 16: 50, 32: 1e4}[t]
 
 
 def test_proposition1_for_complex_eigenvalues_in_float64():

@@ -235,7 +235,9 @@ def _runs(args: argparse.Namespace, words: Sequence[str]) -> list[Run]:
     content.pop("wandb", None)  # published files may hold a key; --wandb and the environment decide here
     base = _flat(content)
     choice = "ablation" if args.ablation else "compare_real_complex" if args.compare_real_complex else None
-    axes = dict(grids.get(choice, GRIDS[choice])) if choice else {}  # a published file has none: they stood in its code
+    axes = {}
+    if choice:  # a published file has no axes: they stood in its code
+        axes = section(grids.get(choice, GRIDS[choice]), f"{path}: sweep.{choice}")
     if args.seeds is not None:
         axes["seed"] = list(args.seeds)
     for key, value in parse_assignments(words).items():

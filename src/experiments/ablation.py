@@ -55,10 +55,10 @@ EXAMPLES = (
 
 
 def work(folders: list[RunFolder], control: Control) -> None:
-    """Trains each run; test accuracy is measured after every epoch."""
+    """Trains each run."""
     for folder in folders:
         prepared = prepare(parse(folder.config), torch.device(control.device))
-        folder.finish(train(prepared, folder, control, evaluators={"test": prepared.evaluation("test")}))
+        folder.finish(train(prepared, folder, control))
 
 
 # --- the sweep ---

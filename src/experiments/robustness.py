@@ -7,7 +7,7 @@ and noisy test accuracy after every epoch, and is probed with the other noises a
 
 import argparse
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ..config import build
-from ..engine import Evaluation
+from ..config.words import quoted
 from ..errors import UserError, did_you_mean
 from ..linalg.legs_transfer import last_spike
 from ..report import robustness as report
@@ -36,13 +36,13 @@ from .classify.points import (
     make_runs,
     run_points,
 )
-from .classify.run import Prepared, prepare, train
+from .classify.run import Around, Prepared, prepare, train, undisturbed_model
 from .robustness_probes import GROUPS, Probe, input_steps, layer_steps, middle_step, probes
 
 EXPERIMENT = report.PREFIX
 NOISE_SEED = 20231001  # every model meets the same draws
-_PTD = ("model.layer.perturbation=${perturbation}", "model.layer.perturbation_size=${perturbation_size}")
-MODELS = {"s4d": (), "s4-ptd": _PTD, "s4": (), "s5": (), "s5-ptd": _PTD}
+MODELS = ("s4d", "s4-ptd", "s4", "s5", "s5-ptd")
+PERTURBED = ("s4-ptd", "s5-ptd")
 EXAMPLES = (
     "python robustness.py --dataset digits --epochs 30",
     "python robustness.py --models s4d,s4-ptd,s4 --seeds 2 --num_cpus 2",
@@ -84,30 +84,31 @@ def work(folders: list[RunFolder], control: Control) -> None:
         prepared = prepare(parse(folder.config), torch.device(control.device))
         probing, n = build(Probing, prepared.config.probe, "probe"), prepared.config.layer.d_state
         spike = Probe("spike", "fourier", "layers", FourierMode(last_spike(n), probing.amplitude))
-        test = {"test": prepared.evaluation("test"), "noisy": _evaluation(prepared, spike)}
-        result = train(prepared, folder, control, evaluators=test)
+        result = train(prepared, folder, control, disturbed={"noisy": _disturbing(prepared, spike)})
         rows = []
         for probe in probing.probes(n):
             if control.stop():
                 raise Interrupted
-            measured = _evaluation(prepared, probe, probing.size)(prepared.model)
+            measured = prepared.evaluation("test", around=_disturbing(prepared, probe), size=probing.size)(
+                prepared.model
+            )
             named = {"group": probe.group, "kind": probe.kind, "omega": probe.omega, "level": probe.level}
             rows.append({**named, **measured})
         examples = min(probing.size or len(prepared.splits.test), len(prepared.splits.test))
         folder.finish({**result, "omega": last_spike(n), "probe_examples": examples, "probes": rows})
 
 
-def _evaluation(prepared: Prepared, probe: Probe, size: int | None = None) -> Evaluation:
-    """The evaluation on the test split, or on `size` examples of it, with the probe's noise."""
+def _disturbing(prepared: Prepared, probe: Probe) -> Around:
+    """Returns what gives a model the probe's noise."""
     d_input = prepared.splits.d_input
 
     def around(model: nn.Module) -> AbstractContextManager:
         if probe.noise is None:
-            return nullcontext()
+            return undisturbed_model(model)
         at_input = [(model, input_steps(d_input, middle_step()))]
         return injected(at_input if probe.place == "input" else layer_steps(model), probe.noise, NOISE_SEED)
 
-    return prepared.evaluation("test", around=around, size=size)
+    return around
 
 
 # --- the sweep ---
@@ -122,22 +123,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = asked_words(EXPERIMENT, args, options, words)
     base = first_config(words)
     build(Probing, base["probe"], "probe")
-    runs = make_runs(EXPERIMENT, words, points(base, args.seeds), varied=("models",))
+    runs = make_runs(EXPERIMENT, words, points(base, args.seeds), varied=("models", "perturbation"))
     return run_points(runs, module("experiments.robustness:work"), args, report.report)
 
 
 def points(base: dict[str, Any], seeds: Sequence[int]) -> list[Point]:
-    """Returns each model with each seed."""
+    """Returns each model with each seed, the perturbed ones with each perturbation."""
     models = listed(base["models"])
     for model in models:
         if str(model) not in MODELS:
             raise UserError(f"models: unknown model '{model}'{did_you_mean(str(model), MODELS)}")
-    return [_point(model, seed) for seed in seeds for model in models]
+    perturbations = listed(base["perturbation"])
+    if not perturbations and any(model in PERTURBED for model in models):
+        raise UserError(
+            "perturbation: null; expected a .mat or .npz file, rank1, solve, cond or random for the PTD models"
+        )
+    return [
+        _point(model, E, seed)
+        for seed in seeds
+        for model in models
+        for E in (perturbations if model in PERTURBED else [None])
+    ]
 
 
-def _point(model: str, seed: int) -> Point:
-    own = {} if MODELS[model] else {"perturbation": None, "perturbation_size": None}
-    return Point({"model": model, **own}, (f"model/layer=p1/{model}", *MODELS[model], f"train.seed={seed}"), model)
+def _point(model: str, perturbation: str | None, seed: int) -> Point:
+    """A model with a seed; a random perturbation is another one for each seed."""
+    words, asked = (f"model/layer=p1/{model}", f"train.seed={seed}"), {"model": model, "perturbation": perturbation}
+    if perturbation is None:
+        return Point({**asked, "perturbation_size": None}, words, model)
+    layer = {"perturbation": quoted(perturbation), "perturbation_size": "${perturbation_size}"}
+    if perturbation == "random":
+        layer["perturbation_seed"] = seed
+    own = (f"model.layer.{key}={value}" for key, value in layer.items())
+    return Point(asked, (*words, *own), f"{model} {perturbation}")
 
 
 def _parser(defaults: dict[str, Any]) -> SuggestingParser:
@@ -156,8 +174,9 @@ def _parser(defaults: dict[str, Any]) -> SuggestingParser:
     )
     parser.add_argument(
         "--perturbation",
-        metavar="FILE|rank1|solve|random",
-        help=f"E of the PTD models; rank1 is S4D (default: {defaults['perturbation']})",
+        type=lambda text: text.split(","),
+        metavar="FILE|rank1|solve|cond|random",
+        help=f"E of the PTD models, one or several with commas; rank1 is S4D (default: {defaults['perturbation']})",
     )
     parser.add_argument(
         "--noise",

@@ -73,6 +73,9 @@ def as_asked(record: Record) -> Record:
     rest["train"] = {key: value for key, value in rest["train"].items() if key != "seed"}
     asked = record.config["asked"]
     result = {name.replace("/", "_"): value for name, value in record.result.items()}
+    for name in ("test", "noisy"):  # after the last epoch, whether or not the test set was measured after every one
+        if f"{name}@last_accuracy" in result:
+            result[f"{name}_accuracy"] = result[f"{name}@last_accuracy"]
     for name in ("E_size", "E_cond", "E_max_real"):  # of what is varied: a baseline has none, though S4D is E = P P^T
         result[name] = result.get(name) if asked.get("perturbation") else None
     return replace(record, config={**asked, "rest": rest}, result=result)

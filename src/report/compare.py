@@ -1,6 +1,7 @@
 """Differences of two settings, judged on what they share: seeds where there are several, else the examples of the test."""
 
 from collections.abc import Callable, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -57,11 +58,20 @@ def _same_examples(first: Record, second: Record) -> bool:
 
 def against_best(settings: dict[str, list[Record]], measure: Measure, seed, right=lambda record: None) -> Table:
     """One row a setting but the first, which is the best: the first minus it."""
+    names = list(settings)
+    return _differences(settings, [(names[0], other) for other in names[1:]], measure, seed, right)
+
+
+def all_pairs(settings: dict[str, list[Record]], measure: Measure, seed, right=lambda record: None) -> Table:
+    """One row for every two settings: the earlier minus the later."""
+    return _differences(settings, combinations(settings, 2), measure, seed, right)
+
+
+def _differences(settings, pairs, measure: Measure, seed, right) -> Table:
     table = Table(COLUMNS, notes=[NOTE])
-    (best, top), *others = settings.items()
-    for name, runs in others:
-        found = difference(top, runs, measure, seed, right)
+    for first, second in pairs:
+        found = difference(settings[first], settings[second], measure, seed, right)
         if found is not None:
             (estimate, p), by = found
-            table.rows.append([best, name, estimate, p, by])
+            table.rows.append([first, second, estimate, p, by])
     return table

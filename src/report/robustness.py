@@ -1,15 +1,19 @@
 """The report of the robustness experiment (P1 = arXiv 2310.01698, Section 5.2): tables, and figures of robustness_figures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from ..tables import Table
 from . import robustness_figures
 from .by_setting import Layout, write_report
 from .collect import Record
-from .compare import against_best
+from .compare import COLUMNS as COMPARED_COLUMNS
+from .compare import against_best, all_pairs
 from .options import DEFAULT, Options
 from .settings import grouped, mean, result
+from .statistics import LEVEL, paired_accuracies, paired_t
 
 PREFIX = "robustness"
 COMPARED = ("model", "seed", "perturbation", "perturbation_hash", "perturbation_size")
@@ -17,6 +21,11 @@ MEASURES = ("val_accuracy", "test_accuracy", "noisy_accuracy")
 NOTE = (
     "Accuracies in percent: mean over seeds ± 95 % interval (Student); * is the best. noisy_accuracy: a Fourier mode at S4D's last spike, "
     "at the input of every SSM layer, at test time only; lost: test_accuracy - noisy_accuracy, run by run."
+)
+
+LOSS_NOTE = (
+    "lost, p: percentage points and Student's paired test over seeds. By image: in how many seeds McNemar's exact test on the same test "
+    "images says that accuracy is lost; then the images, of all seeds together, that only one of the two has right."
 )
 
 
@@ -32,6 +41,16 @@ def report(
 
 _MODELS = ("s4d", "s4-ptd", "s4", "s5", "s5-ptd")
 _COLUMNS = ["model", "perturbation", "seeds", *MEASURES, "lost"]
+_LOSS_COLUMNS = [
+    "model",
+    "perturbation",
+    "seeds",
+    "lost",
+    "p",
+    "p < 0.05 by image",
+    "only clean right",
+    "only noisy right",
+]
 _PROBE_COLUMNS = ["model", "perturbation", "seed", "group", "kind", "omega", "level", "accuracy", "loss"]
 
 
@@ -70,12 +89,62 @@ def _lost(run: Record) -> float:
     return 100 * (run.result["test_accuracy"] - run.result["noisy_accuracy"])
 
 
+def losses(runs: list[Record]) -> Table:
+    """One row a model: what the noise costs it, paired: over seeds (Student), and within each seed over the same images (McNemar)."""
+    table = Table(_LOSS_COLUMNS, title="lost to noise, paired", notes=[LOSS_NOTE])
+    for (model, E), own in _ranked(runs).items():
+        clean, noisy = ([100 * run.result[f"{name}_accuracy"] for run in own] for name in ("test", "noisy"))
+        compared = paired_t(clean, noisy)
+        images = [paired_accuracies(*both) for run in own if (both := _both(run))]
+        worse = sum(image.p < 1 - LEVEL and image.difference.value > 0 for image in images)
+        by_image = f"{worse} of {len(images)}" if images else None
+        only = [sum(int((a & ~b).sum()) for a, b in pairs) for pairs in (_verdicts(own), _verdicts(own, swapped=True))]
+        table.rows.append(
+            [model, E, len(own), compared.difference, compared.p, by_image, *(only if images else [None] * 2)]
+        )
+    return table
+
+
+def _verdicts(runs: list[Record], swapped: bool = False) -> list[tuple[np.ndarray, np.ndarray]]:
+    pairs = [both for run in runs if (both := _both(run))]
+    return [(noisy, clean) for clean, noisy in pairs] if swapped else pairs
+
+
+def _both(run: Record) -> tuple[np.ndarray, np.ndarray] | None:
+    """(Right without noise, right with it), each (examples,); None for a run of an earlier version."""
+    clean, noisy = right("test")(run), right("noisy")(run)
+    return None if clean is None or noisy is None else (clean, noisy)
+
+
+def right(name: str) -> Callable[[Record], np.ndarray | None]:
+    """Returns what reads which test examples a run had right with its last weights."""
+    return lambda record: record.arrays.get(f"{name}_right@last")
+
+
 def differences(runs: list[Record]) -> Table:
-    """How far the model that stands best under noise is ahead of each other one, paired over seeds."""
-    groups = {f"{model} {E}" if E != "-" else model: own for (model, E), own in _ranked(runs).items()}
-    table = against_best(groups, result("noisy_accuracy", 100), lambda r: r.config["seed"]) if groups else Table([])
+    """How far the model that stands best under noise is ahead of each other one, paired."""
+    groups = _named(runs)
+    table = against_best(groups, result("noisy_accuracy", 100), _seed, right("noisy")) if groups else Table([])
     table.title = "noisy_accuracy, paired"
     return table
+
+
+def pairs(runs: list[Record]) -> Table:
+    """Every two models, with and without noise, paired."""
+    table = Table(["measure", *COMPARED_COLUMNS])
+    for name in ("test", "noisy"):
+        measure = f"{name}_accuracy"
+        found = all_pairs(_named(runs), result(measure, 100), _seed, right(name))
+        table.rows += [[measure, *row] for row in found.rows]
+    return table
+
+
+def _named(runs: list[Record]) -> dict[str, list[Record]]:
+    return {f"{model} {E}" if E != "-" else model: own for (model, E), own in _ranked(runs).items()}
+
+
+def _seed(record: Record) -> int:
+    return record.config["seed"]
 
 
 def single(runs: list[Record]) -> Table:
@@ -104,9 +173,9 @@ LAYOUT = Layout(
     headline="Robustness: S4D against S4-PTD",
     compared=COMPARED,
     shown=accuracies,
-    further=[differences],
+    further=[losses, differences],
     single=single,
-    files=[("-probes", probes)],
+    files=[("-probes", probes), ("-losses", losses), ("-pairs", pairs)],
     pictures=lambda runs, ending: robustness_figures.pictures(_by_variant(runs), ending),
     order=_order,
 )

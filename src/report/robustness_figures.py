@@ -3,7 +3,9 @@
 P1 = arXiv 2310.01698. The frequency picture is the paper's claim in one view: S4D fails at its spikes and nowhere else.
 """
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -27,6 +29,12 @@ COLORS = {
     "s5-ptd": style.CYCLE[2],
 }
 MARKERS = {"s4d": "o", "s4-ptd": "s", "s4": "D", "s5": "^", "s5-ptd": "v"}
+FURTHER = (
+    (style.CYCLE[1], "P"),
+    (style.CYCLE[4], "X"),
+    (style.CYCLE[3], "^"),
+    (style.CYCLE[2], "v"),
+)  # more E of one model
 NAMES = {"s4d": "S4D", "s4-ptd": "S4-PTD", "s4": "S4", "s5": "S5", "s5-ptd": "S5-PTD"}
 OTHERS = ("white", "input", "pixels", "mask", "corruption")
 TITLES = {
@@ -44,6 +52,26 @@ CAPTIONS = {
 }
 
 
+class Look(NamedTuple):
+    """How the curves of a variant are drawn."""
+
+    color: str
+    marker: str
+
+
+def looks(variants: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Look]:
+    """Returns a look for each (model, E): the model's own for its first E, another for each further one."""
+    found: dict[tuple[str, str], Look] = {}
+    further = iter(FURTHER)
+    seen: set[str] = set()
+    for model, E in variants:
+        own = Look(COLORS[model], MARKERS[model])
+        free = (Look(*pair) for pair in further if pair[0] not in {look.color for look in found.values()})
+        found[model, E] = own if model not in seen else next(free, own)
+        seen.add(model)
+    return found
+
+
 def pictures(variants: Variants, ending: str) -> Pictures:
     """Draws the pictures of one setting. What was not probed has no picture."""
     for draw in (training, frequency, others):
@@ -52,24 +80,30 @@ def pictures(variants: Variants, ending: str) -> Pictures:
             yield f"robustness-{draw.__name__}{ending}", figure, CAPTIONS[draw.__name__]
 
 
-def training(variants: Variants) -> "Figure":
+def training(variants: Variants) -> "Figure | None":
     """Accuracy over epochs, clean and noisy, and against the amplitude at the last spike."""
     probed = [levels for runs in variants.values() if (levels := _sweep(runs, "amplitude"))]
-    figure, (line,) = style.panels(1, 2 if probed else 1, 2.9, sharey=True)
-    for name, runs in variants.items():
-        color = COLORS[name[0]]
+    watched = all(len(_epochs(run, "noisy/accuracy")) for runs in variants.values() for run in runs)
+    if not (probed or watched):
+        return None
+    figure, (line,) = style.panels(1, bool(probed) + watched, 2.9, sharey=True)
+    look = looks(variants)
+    for name, runs in variants.items() if watched else ():
+        color = look[name].color
         for measure, dash in (("test/accuracy", "-"), ("noisy/accuracy", (0, (3, 1.5)))):
             curves = [_epochs(run, measure) for run in runs]
             _seeds(line[0], np.arange(1, 1 + min(map(len, curves))), curves, color, dash)
-        if probed:
-            _levels(line[1], _sweep(runs, "amplitude"), name[0])
-    line[0].set(xlabel="epoch", ylabel="test accuracy")
-    style.whole_numbers(line[0])
+    if watched:
+        line[0].set(xlabel="epoch")
+        style.whole_numbers(line[0])
     if probed:
-        line[1].set_xscale("log")
-        line[1].set(xlabel="amplitude of the mode at the last spike")
-    keys = [*_keys(variants), style.key(style.BOUND, "clean"), style.key(style.BOUND, "with noise", (0, (3, 1.5)))]
-    style.legend_above(figure, keys)
+        for name, runs in variants.items():
+            _levels(line[-1], _sweep(runs, "amplitude"), look[name])
+        line[-1].set_xscale("log")
+        line[-1].set(xlabel="amplitude of the mode at the last spike")
+    line[0].set(ylabel="test accuracy")
+    kinds = [style.key(style.BOUND, "clean"), style.key(style.BOUND, "with noise", (0, (3, 1.5)))] if watched else []
+    style.legend_above(figure, [*_keys(variants), *kinds])
     return figure
 
 
@@ -79,11 +113,11 @@ def frequency(variants: Variants) -> "Figure | None":
     if not amplitudes:
         return None
     figure, (line,) = style.panels(1, len(amplitudes), 3.0, sharey=True)
-    n = next(iter(variants.values()))[0].config["n"]
+    n, look = next(iter(variants.values()))[0].config["n"], looks(variants)
     for axis, amplitude in zip(line, amplitudes, strict=True):
         for name, runs in variants.items():
             points = _sweep(runs, "frequency", "omega", lambda p, a=amplitude: p["level"] == a)
-            _levels(axis, points, name[0])
+            _levels(axis, points, look[name])
         axis.set_xscale("log")
         axis.set(xlabel=r"frequency $\omega$ of the noise", title=f"amplitude {amplitude:g}")
         _spectrum(axis, n, axis is line[-1])
@@ -119,19 +153,20 @@ def others(variants: Variants) -> "Figure | None":
     shown = [group for group in OTHERS if any(_probes(runs[0], group) for runs in variants.values())]
     if not shown:
         return None
+    look = looks(variants)
     widths = [2.4 if group == "corruption" else 1.0 for group in shown]
     figure, (line,) = style.panels(1, len(shown), 2.9, sharey=True, gridspec_kw={"width_ratios": widths})
     for axis, group in zip(line, shown, strict=True):
         for shift, (name, runs) in zip(np.linspace(-0.12, 0.12, max(2, len(variants))), variants.items(), strict=False):
             labels, means = _labelled(runs, group)
             x = np.arange(len(labels)) + shift
-            _points(axis, x, means, name[0])
+            _points(axis, x, means, look[name])
             clean = t_interval([p["accuracy"] for run in runs for p in _probes(run, "clean")])
-            axis.axhline(clean.value, color=COLORS[name[0]], linewidth=0.9, linestyle=(0, (1, 2)))
+            axis.axhline(clean.value, color=look[name].color, linewidth=0.9, linestyle=(0, (1, 2)))
             axis.set_xticks(range(len(labels)), labels, rotation=60 if group == "corruption" else 0, fontsize=8)
         axis.set_title(TITLES[group], fontsize=9.5)
     line[0].set_ylabel("test accuracy")
-    style.legend_above(figure, [style.key(COLORS[m], NAMES[m], "", MARKERS[m]) for m, _ in variants])
+    style.legend_above(figure, _keys(variants, ""))
     return figure
 
 
@@ -157,16 +192,16 @@ def _sweep(runs: list[Record], group: str, by: str = "level", keep=lambda probe:
     return {x: t_interval(values[x]) for x in sorted(values)}
 
 
-def _levels(axis: "Axes", points: dict[float, Estimate], model: str) -> None:
+def _levels(axis: "Axes", points: dict[float, Estimate], look: Look) -> None:
     if points:
-        axis.plot(list(points), [p.value for p in points.values()], color=COLORS[model], linewidth=1.3)
-        _points(axis, list(points), list(points.values()), model)
+        axis.plot(list(points), [p.value for p in points.values()], color=look.color, linewidth=1.3)
+        _points(axis, list(points), list(points.values()), look)
 
 
-def _points(axis: "Axes", x, means: list[Estimate], model: str) -> None:
+def _points(axis: "Axes", x, means: list[Estimate], look: Look) -> None:
     """Markers, with intervals where there are three seeds or more (two give a width of no use)."""
     bars = [m.half_width if m.n > 2 else 0.0 for m in means]
-    options = {"color": COLORS[model], "marker": MARKERS[model], "markersize": 4, "linestyle": "", "capsize": 2}
+    options = {"color": look.color, "marker": look.marker, "markersize": 4, "linestyle": "", "capsize": 2}
     axis.errorbar(x, [m.value for m in means], yerr=bars, elinewidth=0.9, **options)
 
 
@@ -185,9 +220,9 @@ def _seeds(axis: "Axes", x: np.ndarray, curves: list[np.ndarray], color: str, da
         axis.plot(x, table.T, color=color, linestyle=dash, linewidth=0.7, alpha=0.5)
 
 
-def _keys(variants: Variants) -> list["Line2D"]:
-    several = len({model for model, _ in variants}) < len(variants)
+def _keys(variants: Variants, line: str = "-") -> list["Line2D"]:
+    several = Counter(model for model, _ in variants)
     return [
-        style.key(COLORS[model], NAMES[model] + (f" ({E})" if several else ""), "-", MARKERS[model])
-        for model, E in variants
+        style.key(look.color, NAMES[model] + (f" ({E})" if several[model] > 1 else ""), line, look.marker)
+        for (model, E), look in looks(variants).items()
     ]

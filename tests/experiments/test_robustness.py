@@ -1,5 +1,6 @@
 """`robustness.py` from end to end, small: results that can be recomputed, S4D = rank1 to the bit, resumption."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,46 @@ def test_both_models_in_one_command_and_the_second_time_nothing_is_done(tmp_path
     assert len(list(report.glob("*.png"))) == 3
     assert main(words) == 0
     assert "2 runs done (2 of them before)" in capsys.readouterr().out
+
+
+def test_several_perturbations_tested_once_at_the_end_and_paired_by_image(tmp_path, capsys):
+    """`test_every_epoch=false` saves the tests in between and changes no final figure; verdicts agree with the accuracies."""
+    words = [*TINY, *SWEEP, *SIZES, "--noise", "none", "--models", "s4d,s4-ptd", "--perturbation", "rank1,random"]
+    assert main([*words, "--out", str(tmp_path / "each")]) == 0
+    assert main([*words, "test_every_epoch=false", "--out", str(tmp_path / "once")]) == 0
+    found = {}
+    for name in ("each", "once"):
+        folders = collect(tmp_path / name, "robustness")
+        found[name] = {tuple(f.config["asked"][k] for k in ("model", "perturbation")): f for f in folders}
+    assert set(found["once"]) == {("s4d", None), ("s4-ptd", "rank1"), ("s4-ptd", "random")}
+    for variant, once in found["once"].items():
+        each, arrays = found["each"][variant].result(), once.load_arrays()
+        for test in ("test", "noisy"):
+            accuracy = once.result()[f"{test}@last/accuracy"]
+            assert accuracy == each[f"{test}/accuracy"] == pytest.approx(arrays[f"{test}_right@last"].mean())
+        assert "noisy/accuracy" not in once.result()
+        assert not any("test/accuracy" in row for row in once.metrics())
+    report = tmp_path / "once" / "robustness" / "report"
+    with open(report / "robustness-losses.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["model"], row["perturbation"]) for row in rows} == {
+        ("s4d", "-"),
+        ("s4-ptd", "rank1"),
+        ("s4-ptd", "random"),
+    }
+    for row in rows:
+        right = found["once"][row["model"], None if row["perturbation"] == "-" else row["perturbation"]].load_arrays()
+        clean, noisy = right["test_right@last"], right["noisy_right@last"]
+        assert float(row["only clean right"]) == (clean & ~noisy).sum()
+        assert float(row["lost"]) == pytest.approx(100 * (clean.mean() - noisy.mean()), abs=0.01)
+    with open(report / "robustness-pairs.csv") as file:
+        assert len(list(csv.DictReader(file))) == 6
+
+
+def test_a_random_perturbation_is_another_one_for_each_seed():
+    base = compose_all(["experiment=robustness", "models=[s4-ptd]", "perturbation=random"])[0].config
+    seeds = [[w for w in point.words if "perturbation_seed" in w] for point in points(base, [3, 4])]
+    assert seeds == [["model.layer.perturbation_seed=3"], ["model.layer.perturbation_seed=4"]]
 
 
 def test_rank1_is_s4d_to_the_bit(tmp_path):

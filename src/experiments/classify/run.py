@@ -34,6 +34,11 @@ Say = Callable[[str], None]
 Around = Callable[[nn.Module], AbstractContextManager]
 
 
+def undisturbed_model(model: nn.Module) -> AbstractContextManager:
+    """The context of an evaluation that does nothing to the model."""
+    return nullcontext()
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A config with its data and model, ready to train."""
@@ -58,7 +63,7 @@ class Prepared:
         self,
         split: str,
         kept: Kept | None = None,
-        around: Around = lambda model: nullcontext(),
+        around: Around = undisturbed_model,
         size: int | None = None,
     ) -> Evaluation:
         """Returns the evaluation of a split, or of so many examples of it.
@@ -138,12 +143,13 @@ def train(
     say: Say = lambda line: None,
     progress: bool = False,
     resume: bool = True,
-    evaluators: Mapping[str, Evaluation] | None = None,
+    disturbed: Mapping[str, Around] | None = None,
 ) -> dict[str, Any]:
     """Trains to the end and returns what result.json holds; process 0 alone has the folder, which it does not finish.
 
     Args:
-        evaluators: run after every epoch beside validation.
+        disturbed: contexts in which the test set is measured too, by name; everything about the test set is measured at the end,
+            and with `trainer.test_every_epoch` after every epoch.
 
     Raises:
         Interrupted: asked to stop; the state is saved.
@@ -155,7 +161,9 @@ def train(
     state = start(config, prepared.model, groups_of(config, prepared.model))
     ports = Ports(stop=control.stop)
     watch = Watch(prepared, say, folder)
-    kept = Kept() if isinstance(goal, ClassShares) else None
+    around = {"test": undisturbed_model, **(disturbed or {})}
+    kept = {name: Kept(context) for name, context in around.items()} if isinstance(goal, ClassShares) else {}
+    every_epoch = around if config.trainer.test_every_epoch else {}
     if folder is not None:
         ports = replace(run_ports(folder, control), progress=progress, say=say, log=watch.log, resume=resume)
         atomic_write(folder.path / ABOUT, ("\n".join(prepared.lines()) + "\n").encode())
@@ -166,14 +174,17 @@ def train(
         goal.objective,
         config.trainer.plan(config.train, goal.metric),
         device,
-        evaluators={"val": prepared.evaluation("val"), **(evaluators or {})},
-        final={"test": prepared.evaluation("test", kept)},
+        evaluators={
+            "val": prepared.evaluation("val"),
+            **{name: prepared.evaluation("test", around=context) for name, context in every_epoch.items()},
+        },
+        final={name: prepared.evaluation("test", kept.get(name), context) for name, context in around.items()},
         ports=ports,
     )
     if folder is not None:
         draw_curves(folder, config.reference.accuracy)
-        if kept is not None and distributed.world_size() == 1:  # each of several processes has seen its share alone
-            folder.save_arrays(**kept.arrays())
+        if kept and distributed.world_size() == 1:  # each of several processes has seen its share alone
+            folder.save_arrays(**{key: right for name, own in kept.items() for key, right in own.arrays(name).items()})
     return outcome(prepared, result, watch)
 
 

@@ -121,7 +121,7 @@ class TrainOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Trainer:
-    """`trainer`: see `src.engine.Plan`; the limits of evaluations are its batches' too."""
+    """`trainer`: see `src.engine.Plan`; beside it the limits of evaluations and whether the test set is measured before the end too."""
 
     max_epochs: int | None = 200
     max_steps: int | None = None
@@ -130,6 +130,7 @@ class Trainer:
     limit_train_batches: _Limit = 1.0
     limit_val_batches: _Limit = 1.0
     limit_test_batches: _Limit = 1.0
+    test_every_epoch: bool = False
     precision: Precision = "fp32"
     compile: bool = False
     cuda_graph: bool = False
@@ -139,7 +140,7 @@ class Trainer:
 
     def plan(self, train: TrainOptions, metric: str = "accuracy") -> Plan:
         """Returns what `fit` is asked to do; `metric` stands for the accuracy where labels are numbers."""
-        of_plan = {k: v for k, v in asdict(self).items() if not k.startswith(("limit_val", "limit_test"))}
+        of_plan = {k: v for k, v in asdict(self).items() if not k.startswith(("limit_val", "limit_test", "test_"))}
         return Plan(
             **of_plan, monitor=train.monitor.replace("accuracy", metric), mode="min" if train.mode == "min" else "max"
         )

@@ -2,7 +2,8 @@
 
 `ablation.py` is the door. Each weight delta of the solver's objective (or each size asked for) gives one E, solved once and cached; a
 run trains S4-PTD with it, with a random E of the same size, or one of the baselines S4D (E = P P^T) and S4 (E = 0, not diagonalised).
-Eigenvalues of a random or published E that are not stable are reflected, Re -> -|Re|, as the published code does; `E_max_real` tells.
+Eigenvalues of a random or published E that are not stable are reflected, Re -> -|Re|, as the published code does: `E_found_*` tell of the E
+that was found, `E_*` of what is trained.
 """
 
 import argparse

@@ -27,6 +27,7 @@ from ..engine import (
 from ..engine.state import seed_all
 from ..errors import UserError, did_you_mean, run_door
 from ..models import Classifier, ResidualBackbone, Tower
+from ..ops.backend import chosen, start_record
 from ..report import sinusoid as report
 from ..report.index import IndexPage
 from ..report.options import Options, add_report_arguments
@@ -108,7 +109,8 @@ def squared_error(model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, R
 
 def layer_of(config: SinusoidConfig) -> Layer:
     """Returns the SSM layer: A, B and dt frozen, no term D u."""
-    keys = {"_name_": "s4", "d_state": config.n, "dt_min": config.dt, "dt_max": config.dt, "lr": 0.0, "skip": False}
+    keys = {"_name_": "s4", "d_state": config.n, "B_init": "exact", "lr": 0.0, "skip": False}
+    keys |= {"dt_min": config.dt, "dt_max": config.dt}
     if config.model != "s4":
         E = "rank1" if config.model == "s4d" else config.perturbation
         keys |= {"_name_": "s4-ptd", "states": "pairs", "perturbation": E}
@@ -136,6 +138,7 @@ def work(folders: list[RunFolder], control: Control) -> None:
 
 def _run(config: SinusoidConfig, folder: RunFolder, control: Control) -> None:
     device = torch.device(control.device)
+    start_record()
     model = make_model(config).to(device)
     schedule = make_schedule("cosine_warmup", num_warmup_steps=50, num_training_steps=config.steps)
     state = TrainState(model, make_optimizer("adamw", parameter_groups(model, config.lr)), schedule)
@@ -146,9 +149,8 @@ def _run(config: SinusoidConfig, folder: RunFolder, control: Control) -> None:
     s = torch.linspace(config.s_min, config.s_test, 400, dtype=torch.float64)
     predicted = predict(model, s, config, device)
     folder.save_arrays(s=s.numpy(), predicted_s=predicted[:, 0], predicted_A=predicted[:, 1])
-    folder.finish(
-        {"train_loss": fitted.last["train/loss"], "steps": fitted.steps, **errors(s.numpy(), predicted, config)}
-    )
+    figures = errors(s.numpy(), predicted, config)
+    folder.finish({"train_loss": fitted.last["train/loss"], "steps": fitted.steps, **figures, "backends": chosen()})
 
 
 @torch.no_grad()

@@ -29,7 +29,8 @@ COMPARED = (
     "solver_iterations",
 )
 ACCURACIES = ("val_accuracy", "test_accuracy", "train_accuracy")
-COLUMNS = ["model", "perturbation", "||E||/||A||", "cond(V)", "max Re", "seeds", *ACCURACIES]
+FIGURES = ("||E||/||A||", "reflected to", "cond(V)", "max Re")
+COLUMNS = ["model", "perturbation", *FIGURES, "seeds", *ACCURACIES]
 COLORS = {
     "s4d": style.COMPLEX,
     "s4": style.TARGET,
@@ -47,8 +48,8 @@ NAMES = {
 MARKERS = {"optimised": "o", "cond": "^", "random": "s"}
 NOTE = (
     "Accuracies in percent: mean over seeds ± 95 % interval (Student); * is the best. "
-    "A random E is another one for each seed (cond: the largest). max Re above 0: "
-    "A_H + E is unstable and its eigenvalues were reflected."
+    "A random E is another one for each seed (the largest is shown). max Re above 0: "
+    "A_H + E is unstable; its eigenvalues were reflected, which makes an E of the size that follows."
 )
 CAPTION = (
     "Left: test accuracy after the last epoch against the size of E, with S4D and S4 as lines; right: condition of the eigenvectors. "
@@ -72,20 +73,25 @@ def kind(record: Record) -> str:
 
 
 def _points(runs: list[Record]) -> dict[tuple[str, float], list[Record]]:
-    """Runs by (kind, size of E), baselines first, then by falling size; a size counts to 6 digits."""
-    order = list(NAMES)
-    ranked = sorted(runs, key=lambda r: (order.index(kind(r)), -(r.result["E_size"] or 0), r.config["seed"]))
-    return grouped(ranked, lambda r: (kind(r), float(f"{r.result['E_size'] or 0:.6g}")))
+    """Runs by (kind, size of E as it was found), baselines first, then by falling size; a size counts to 6 digits."""
+    order, size = list(NAMES), lambda run: run.result["E_found_size"] or 0
+    ranked = sorted(runs, key=lambda r: (order.index(kind(r)), -size(r), r.config["seed"]))
+    return grouped(ranked, lambda r: (kind(r), float(f"{size(r):.6g}")))
+
+
+def _figures(runs: list[Record]) -> list[float | None]:
+    """What `FIGURES` names, the largest of the runs; of a baseline nothing."""
+    worst = lambda name: max((x for run in runs if (x := run.result[name]) is not None), default=None)
+    found, trained = worst("E_found_size"), worst("E_size")
+    return [found, trained if trained != found else None, worst("E_cond"), worst("E_found_max_real")]
 
 
 def accuracies(runs: list[Record]) -> Table:
     """One row for each model and size of E."""
     table = Table(COLUMNS, notes=[NOTE], best=dict.fromkeys(ACCURACIES, "max"))
-    for (_, size), own in _points(runs).items():
-        E = own[0].config["perturbation"]
-        figures = [size, *(max(run.result[f"E_{name}"] for run in own) for name in ("cond", "max_real") if E)]
-        means = [mean(own, result(name, 100)) for name in ACCURACIES]
-        table.rows.append([own[0].config["model"], E or "-", *(figures if E else [None] * 3), len(own), *means])
+    for own in _points(runs).values():
+        config, means = own[0].config, [mean(own, result(name, 100)) for name in ACCURACIES]
+        table.rows.append([config["model"], config["perturbation"] or "-", *_figures(own), len(own), *means])
     return table
 
 
@@ -101,13 +107,12 @@ def differences(runs: list[Record]) -> Table:
 
 def single(runs: list[Record]) -> Table:
     """One row a run."""
-    table = Table([*COLUMNS[:5], "seed", *ACCURACIES, "folder"], title="Single runs", grouped=2)
+    table = Table([*COLUMNS[:-4], "seed", *ACCURACIES, "folder"], title="Single runs", grouped=2)
     for own in _points(runs).values():
         for run in own:
-            figures = [run.result[f"E_{name}"] for name in ("size", "cond", "max_real")]
             shares = [round(100 * run.result[name], 2) for name in ACCURACIES]
             names = [run.config["model"], run.config["perturbation"] or "-"]
-            table.rows.append([*names, *figures, run.config["seed"], *shares, run.key])
+            table.rows.append([*names, *_figures([run]), run.config["seed"], *shares, run.key])
     return table
 
 

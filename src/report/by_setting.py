@@ -1,8 +1,9 @@
 """A report with a section for each setting of its runs: what the image experiments write."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..tables import Table
 from .collect import Record
@@ -64,10 +65,10 @@ def write_report(layout: Layout, folders: Sequence[Path] | Path, options: Option
 def as_asked(record: Record) -> Record:
     """Returns a run of P1's scripts by the short keys that its script was asked with; `rest` is what else is no matter of its layer.
 
-    Runs of earlier versions have only short keys, with `val_accuracy` for `val/accuracy`; they stay as they are.
+    Runs of earlier versions have only short keys, with `val_accuracy` for `val/accuracy`; only the figures of E are added.
     """
     if "asked" not in record.config:
-        return record
+        return replace(record, result=record.result | _figures(record.result))
     rest = {key: value for key, value in record.config.items() if key not in ("asked", "contents", "reference")}
     rest["model"] = {key: value for key, value in rest["model"].items() if key != "layer"}
     rest["train"] = {key: value for key, value in rest["train"].items() if key != "seed"}
@@ -76,9 +77,15 @@ def as_asked(record: Record) -> Record:
     for name in ("test", "noisy"):  # after the last epoch, whether or not the test set was measured after every one
         if f"{name}@last_accuracy" in result:
             result[f"{name}_accuracy"] = result[f"{name}@last_accuracy"]
-    for name in ("E_size", "E_cond", "E_max_real"):  # of what is varied: a baseline has none, though S4D is E = P P^T
-        result[name] = result.get(name) if asked.get("perturbation") else None
+    result |= _figures(result if asked.get("perturbation") else {})
     return replace(record, config={**asked, "rest": rest}, result=result)
+
+
+def _figures(result: Mapping[str, Any]) -> dict[str, float | None]:
+    """The figures of E, as trained and as found, of what is varied: a baseline has none, though S4D is E = P P^T."""
+    names = ("size", "cond", "max_real")
+    trained = {f"E_{name}": result.get(f"E_{name}") for name in names}
+    return trained | {f"E_found_{name}": result.get(f"E_found_{name}", trained[f"E_{name}"]) for name in names}
 
 
 def _section(layout: Layout, page: Page, runs: list[Record], ending: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 import yaml
 from omegaconf import OmegaConf
 
@@ -18,6 +19,7 @@ from src.experiments.classify import compose, library
 from src.experiments.classify.compose import compose_all
 from src.experiments.classify.config import parse
 from src.experiments.classify.published import translate
+from src.kernels.parameters import complex128
 
 FACTS = yaml.safe_load((Path(__file__).parent / "published_values.yaml").read_text())
 EXPERIMENTS = FACTS["experiments"]
@@ -237,6 +239,31 @@ def test_the_facts_are_of_32_experiments():
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_a_published_file_means_what_it_means_where_it_was_published(name, dropped_in):
     check(from_file(name), published(name))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_published_file_starts_from_the_published_B(name, dropped_in):
+    """No published file names B: S4 and S4D have the clipped one, S4-PTD has V^-1 B_H."""
+    layer = from_file(name)["model"]["layer"]
+    assert layer["B_init"] == ("exact" if layer["_name_"] == "s4-ptd" else "published")
+
+
+@pytest.mark.parametrize(
+    ("words", "clipped"),
+    [
+        (["model=s4"], True),
+        (["model=base", "model.layer.mode=diag"], True),
+        (["model=s4d", "model.layer.init=legs"], True),
+        (["model=s4", "model.layer.B_init=exact"], False),
+        (["model=s4d-legs"], False),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_words_say_which_B_a_model_starts_from(words, clipped):
+    """The largest |B| of LegS with N = 64: 2 in the imaginary part where it is clipped, else that of HiPPO or its half."""
+    layer = parse(composed(*words)).layer
+    B = complex128(layer.make(4, 0.0, False, torch.Generator().manual_seed(0)).kernel.B.detach())
+    assert (B.imag.abs().max().item() == pytest.approx(2.0)) is clipped
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -85,6 +85,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path):
         train(tmp_path / "parts", run, Control(stopped=lambda: next(asked) == 3))
     parts = train(tmp_path / "parts", run)
     assert parts.result() == whole.result()
+    assert "FFT convolution" in whole.result()["backends"]
     np.testing.assert_array_equal(parts.load_arrays()["predicted_A"], whole.load_arrays()["predicted_A"])
 
 

@@ -138,6 +138,16 @@ def test_s4_ptd_has_64_complex_states_a_channel():
     assert torch.all(kernel.Lambda.real < 0)
 
 
+def test_a_result_keeps_the_system_that_was_trained_and_the_one_that_was_found(tiny, tmp_path, capsys):
+    """A random E of this size and seed is unstable: reflection makes another E of it."""
+    words = [f"model.layer.perturbation{word}" for word in ("=random", "_size=0.1", "_seed=5")]
+    result = two_steps("smoke/digits", tmp_path, "model/layer=s4-ptd", "model.layer.d_state=32", *words)
+    assert result["E_max_real"] < 0 < result["E_found_max_real"]
+    assert result["E_found_size"] == pytest.approx(0.1)
+    assert result["E_size"] > result["E_found_size"]
+    assert f"size {result['E_found_size']:.4g} -> {result['E_size']:.4g}" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

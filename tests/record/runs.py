@@ -33,10 +33,10 @@ COMMANDS = {
     "robustness as published": f"{ROBUST} --models s4-ptd --noise none --as_published{FEW}",
     "ablation as published": f"ablation.py {SMALL} --delta 100 --as_published{FEW}",
     "ablation": f"ablation.py {SMALL} --size 0.1{FEW}",
-    "train S4": TRAIN + " model/layer=s4",
+    "train S4": TRAIN + " model/layer=s4 model.layer.B_init=exact",
     "train S4D": TRAIN + " model/layer=s4d",
     "train S4D-Real": TRAIN + " model/layer=s4d model.layer.is_real=true model.layer.init=diag-real",
     "train S4-PTD": TRAIN + " model/layer=s4-ptd",
-    "train S5": TRAIN + " model=s5 ~model.layer.init model.layer.blocks=2",
-    "train S5-PTD": TRAIN + " model=s5-ptd ~model.layer.init model.layer.blocks=2",
+    "train S5": TRAIN + " model=s5 ++model.layer.init=legs ~model.layer.init model.layer.blocks=2",
+    "train S5-PTD": TRAIN + " model=s5-ptd ++model.layer.init=legs ~model.layer.init model.layer.blocks=2",
 }

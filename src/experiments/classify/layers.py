@@ -40,7 +40,7 @@ class S4Layer:
 
     d_state: Size = 64
     init: str = "legs"
-    B_init: Literal["exact", "published"] = "exact"
+    B_init: Literal["published", "exact"] = "published"
     disc: Literal["bilinear", "zoh"] | None = None
     channels: _Channels = 1
     bidirectional: bool = False
@@ -124,6 +124,7 @@ class Perturbed:
     objective: Literal["ours", "published"] = "ours"
     solver_lr: Positive = 0.003
     solver_iterations: Count = 20_000
+    reflect: bool = True
 
     @property
     def n(self) -> int:
@@ -142,6 +143,10 @@ class Perturbed:
         if name is not None and not Path(name).exists() and Path(name).name == name and (DATA / name).is_file():
             name = DATA / name
         return named_perturbation(name, self.n, self.perturbation_size, self.perturbation_seed, say)
+
+    def trained(self) -> Perturbation:
+        """Returns the system that a run starts from: `find`, its unstable eigenvalues reflected where `reflect` says so."""
+        return made_stable(self.find()) if self.reflect else self.find()
 
     def spec_is_named(self) -> bool:
         """Whether delta or the published objective says what is solved."""
@@ -175,9 +180,9 @@ class Perturbed:
 class PTDLayer(Perturbed, S4Layer):
     """S4-PTD; see `configs/model/layer/s4-ptd.yaml`."""
 
+    B_init: Literal["published", "exact"] = "exact"
     states: States = "all"
     weight: Positive | None = None
-    reflect: bool = True
 
     def check(self) -> None:
         if self.is_real:
@@ -192,8 +197,7 @@ class PTDLayer(Perturbed, S4Layer):
             )
 
     def kernel(self, H: int, options: dict[str, Any]) -> Kernel:
-        found = made_stable(self.find()) if self.reflect else self.find()
-        init = ptd_init(found, self.states, self.reflect, self.weight)
+        init = ptd_init(self.trained(), self.states, self.reflect, self.weight)
         return DiagonalKernel(H, init=init, disc=self.disc or "zoh", **options)
 
 
@@ -259,8 +263,8 @@ class S5PTDLayer(Perturbed, S5Layer):
         return self.d_state // self.blocks
 
     def block(self) -> Eigenbasis:
-        found = self.find()
-        return perturbed_eigenbasis(made_stable(found).reflected() if self.reflect else found)
+        found = self.trained()
+        return perturbed_eigenbasis(found.reflected() if self.reflect else found)  # rounds as runs of before did
 
     def is_symmetric(self) -> bool:
         return self.find().is_real if self.conj_sym is None else self.conj_sym

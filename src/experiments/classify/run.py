@@ -30,6 +30,7 @@ from .model import DataShape, build_model, groups_of, start
 ABOUT = "about.txt"  # what a run prints before it trains: data, parameter groups, class shares
 CHANCE_EPOCHS = 3  # after so many a loss that is still that of guessing is worth a warning
 LEARNED = 0.995  # of the loss of guessing
+_FIGURES = ("size", "size_frobenius", "cond", "max_real")  # of a perturbation
 Say = Callable[[str], None]
 Around = Callable[[nn.Module], AbstractContextManager]
 
@@ -247,8 +248,9 @@ def outcome(prepared: Prepared, result: FitResult, watch: Watch) -> dict[str, An
 
 
 def _perturbation(layer: Layer) -> dict[str, Any]:
-    """The figures of the E that the layers start from."""
+    """The figures of the E that the layers start from, and as it was found: reflection changes its size."""
     if not isinstance(layer, Perturbed):
         return {}
-    found = layer.find()
-    return {f"E_{name}": getattr(found, name) for name in ("size", "size_frobenius", "cond", "max_real", "converged")}
+    found, trained = layer.find(), layer.trained()
+    figures = {f"E_{name}": getattr(trained, name) for name in (*_FIGURES, "converged")}
+    return figures | {f"E_found_{name}": getattr(found, name) for name in _FIGURES}

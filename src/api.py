@@ -19,9 +19,10 @@ from typing import Any
 from torch import nn
 
 from .errors import UserError
-from .kernels import DiagonalKernel, DPLRKernel, Kernel, RealDiagonalKernel, ptd_kernel
+from .kernels import DiagonalKernel, DiagonalSystem, DPLRKernel, Kernel, RealDiagonalKernel, ptd_kernel
 from .layers import S5 as _S5
 from .layers import S4Block, S5Block, S5Options
+from .layers.contract import check_layer
 from .layers.mamba import MambaBlock, SSMType, mamba_block
 from .layers.s5_init import normal_eigenbasis, perturbed_eigenbasis
 from .linalg.ptd import Perturbation, Spec, default_size, named_perturbation, solve_cached
@@ -31,8 +32,9 @@ from .ops.scan import scan
 from .ops.selective_scan import selective_scan
 
 __all__ = [
-    "S4", "S4D", "S4PTD", "S5", "DPLRKernel", "DiagonalKernel", "Mamba", "Perturbation", "RealDiagonalKernel", "S4DReal", "UserError",
-    "fftconv", "load_perturbation", "load_trained", "parameter_groups", "ptd_kernel", "scan", "selective_scan", "solve_ptd",
+    "S4", "S4D", "S4PTD", "S5", "DPLRKernel", "DiagonalKernel", "DiagonalSystem", "Kernel", "Mamba", "Perturbation", "RealDiagonalKernel",
+    "S4DReal", "UserError", "check_layer", "fftconv", "load_perturbation", "load_trained", "parameter_groups", "ptd_kernel", "scan",
+    "selective_scan", "solve_ptd",
 ]  # fmt: skip
 
 
@@ -184,19 +186,20 @@ def load_perturbation(path: str | Path | None = None, n: int | None = None) -> P
     return found
 
 
-def load_trained(folder: str | Path, weights: str = "best") -> nn.Module:
+def load_trained(folder: str | Path, weights: str = "best", trust: bool = False) -> nn.Module:
     """Returns the model of a finished run of `train.py`, on the CPU and in evaluation mode; its data need not be there.
 
     Args:
         folder: `runs/train-<experiment>/<key>`.
         weights: 'best' in validation, or 'last'.
+        trust: run a layer, kernel or task of your own that the folder names: that is code, and a folder may come from anywhere.
 
     Raises:
-        UserError: no such run, or no such weights of it.
+        UserError: no such run, no such weights of it, or own code that is not trusted.
     """
     from .experiments.classify.trained import load_trained as load
 
-    return load(folder, weights)
+    return load(folder, weights, trust)
 
 
 def solve_ptd(n: int, size: float | None = None) -> Perturbation:

@@ -94,8 +94,8 @@ def export_step(model: nn.Module, x: Tensor) -> torch.export.ExportedProgram:
         return torch.export.export(Step(model), (x, *state), dynamic_shapes=sizes)
 
 
-def export(run: str | Path, out: str | Path, weights: str = "best") -> list[Path]:
-    """Writes what the head of this file lists, whole or not at all; returns the files.
+def export(run: str | Path, out: str | Path, weights: str = "best", trust: bool = False) -> list[Path]:
+    """Writes what the head of this file lists, whole or not at all; returns the files. For `weights` and `trust` see `load_trained`.
 
     Raises:
         UserError: no such run or weights, a model without a step, or a folder that is there already.
@@ -103,7 +103,7 @@ def export(run: str | Path, out: str | Path, weights: str = "best") -> list[Path
     run, out = Path(run), Path(out)
     if out.exists():
         raise UserError(f"{out} is there already; give another --out")
-    model = load_trained(run, weights)
+    model = load_trained(run, weights, trust)
     save_file = _safetensors()
     x = _example(model)
     try:
@@ -165,8 +165,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--weights", choices=list(FILES), default="best", help="best in validation, or the last (default: best)"
     )
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="run the layer of its own that the run names: code, from wherever it is found",
+    )
     args = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    for path in export(args.run, args.out, args.weights):
+    for path in export(args.run, args.out, args.weights, args.trust):
         print(path)
     return 0
 

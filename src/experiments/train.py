@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.multirun = args.multirun or args.seeds is not None
     composed = compose_all(words, args.multirun)
     configs = [_parsed(one, args) for one in composed]
-    if args.cfg:
+    if args.cfg:  # shown, not run: own code is not imported
         print("\n---\n".join(OmegaConf.to_yaml(OmegaConf.create(one.config)).rstrip() for one in composed))
         return 0
     runs = [_run(one, config) for one, config in zip(composed, configs, strict=True)]
@@ -112,7 +112,8 @@ def _parser() -> SuggestingParser:
 def _parsed(one: Composed, args: argparse.Namespace) -> TrainConfig:
     """The checked config; options go before its keys `out`, `device` and `wandb`."""
     config = parse(one.config)
-    check_layer(config)
+    if not (args.cfg and config.own_code):
+        check_layer(config)
     wandb = {"mode": args.wandb or config.wandb.mode, "project": args.project_name or config.wandb.project}
     return replace(
         config, out=args.out or config.out, device=args.device or config.device, wandb=replace(config.wandb, **wandb)

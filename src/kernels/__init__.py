@@ -2,8 +2,17 @@
 
 from .base import DiscreteSystem, Kernel
 from .diagonal import DiagonalKernel
+from .diagonal_system import DiagonalSystem
 from .dplr import DPLRKernel
 from .ptd import ptd_kernel
 from .real_diagonal import RealDiagonalKernel
 
-__all__ = ["DPLRKernel", "DiagonalKernel", "DiscreteSystem", "Kernel", "RealDiagonalKernel", "ptd_kernel"]
+__all__ = [
+    "DPLRKernel",
+    "DiagonalKernel",
+    "DiagonalSystem",
+    "DiscreteSystem",
+    "Kernel",
+    "RealDiagonalKernel",
+    "ptd_kernel",
+]

@@ -15,6 +15,7 @@ from ..errors import UserError
 from ..kernels import DiscreteSystem, Kernel
 from ..ops.fftconv import fftconv
 from ..ops.precision import full_precision
+from .contract import NO_STEP
 from .mixer import Mixer
 from .padding import zero_padding
 
@@ -115,6 +116,4 @@ class S4Block(nn.Module):
 
     def _check_causal(self) -> None:
         if self.bidirectional:
-            raise ValueError(
-                "a bidirectional layer has no state and no step: its output depends on inputs still to come"
-            )
+            raise ValueError(NO_STEP)

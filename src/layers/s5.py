@@ -24,6 +24,7 @@ from ..kernels.parameters import complex128, draw_dt, dt_of, pairs, register
 from ..ops.discretise import DISCRETISATIONS, discretise
 from ..ops.precision import full_precision
 from ..ops.scan import scan
+from .contract import NO_STEP
 from .mixer import Mixer
 from .padding import last_valid, zero_padding
 from .s5_init import Eigenbasis, conjugate_half, draw_B, draw_C
@@ -198,9 +199,7 @@ class S5(nn.Module):
 
     def _check_causal(self) -> None:
         if self.options.bidirectional:
-            raise ValueError(
-                "a bidirectional layer has no state and no step: its output depends on inputs still to come"
-            )
+            raise ValueError(NO_STEP)
 
 
 def apply_B(B: Tensor, u: Tensor) -> Tensor:

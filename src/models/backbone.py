@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..layers.contract import causal, system_of
 from ..layers.dropout import Dropout
 from ..layers.norm import NoNorm, make_norm
 
@@ -26,7 +27,7 @@ class ResidualBlock(nn.Module):
 
     def step(self, x: Tensor, state: Any, system: Any = None) -> tuple[Tensor, Any]:
         """x: (B, H)."""
-        y, state = self.layer.step(self._before(x), state, system)
+        y, state = causal(self.layer).step(self._before(x), state, system)
         return self._after(x, y), state
 
     def _before(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -98,8 +99,8 @@ class ResidualBackbone(nn.Module):
 
     def discrete(self) -> list[Any]:
         """Returns what the layers' steps compute from their parameters."""
-        return [block.layer.discrete() for block in self.blocks]
+        return [system_of(block.layer) for block in self.blocks]
 
     def default_state(self, *batch: int) -> list[Any]:
         """Returns the state before the first step."""
-        return [block.layer.default_state(*batch) for block in self.blocks]
+        return [causal(block.layer).default_state(*batch) for block in self.blocks]

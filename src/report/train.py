@@ -22,6 +22,7 @@ SEED = "train.seed"
 SPLITS = {"train": style.DASHED, "val": "-"}
 MEANS = "Accuracies in percent: mean over seeds ± 95 % interval (Student); * is the best. Sorted by test@best-val."
 MEANS_OF_NUMBERS = MEANS.replace("Accuracies in percent", "R² in percent, mae in the labels' unit")
+MEANS_OF_SCORES = MEANS.replace("Accuracies in percent", "Scores of the task, larger is better")
 NOT_WORDS = ("model/layer=", "model=", "model.layer.is_real=", f"{SEED}=")
 
 
@@ -57,9 +58,9 @@ def report(
 
 
 def _percent(name: str) -> Callable[[Record], float | None]:
-    """The measure `name` of classes, or that of numbers: accuracy or R², in percent."""
-    accuracy, r2 = result(f"{name}/accuracy", 100), result(f"{name}/r2", 100)
-    return lambda record: r2(record) if (value := accuracy(record)) is None else value
+    """The measure `name` of the labels: accuracy or R², in percent, or the score of a task of the user's, as it is."""
+    measures = result(f"{name}/accuracy", 100), result(f"{name}/r2", 100), result(f"{name}/score")
+    return lambda record: next((value for measure in measures if (value := measure(record)) is not None), None)
 
 
 TEST, LAST = _percent("test@best-val"), _percent("test@last")
@@ -120,11 +121,15 @@ def table(records: Iterable[Record]) -> Table:
             ]
         )
         data.append(f"data: {first.result['data']}")
-    of_numbers = any("target_std" in record.result for record in records)
-    notes = [MEANS_OF_NUMBERS if of_numbers else MEANS, *dict.fromkeys(data)] if rows else []
+    notes = [_means(records), *dict.fromkeys(data)] if rows else []
     return Table(
         COLUMNS, rows, notes=notes, best={"test@best-val": "max", "test@last": "max", "mae": "min", "best/val": "max"}
     )
+
+
+def _means(records: Iterable[Record]) -> str:
+    of = {key for record in records for key in ("target_std", "task") if key in record.result}
+    return MEANS_OF_NUMBERS if "target_std" in of else MEANS_OF_SCORES if of else MEANS
 
 
 def differences(records: Iterable[Record]) -> Table:
@@ -139,11 +144,14 @@ def right(record: Record) -> np.ndarray | None:
 
 def _layer(config: dict[str, Any]) -> str:
     layer = config["model"]["layer"]
-    return f"{layer['_name_']}{', is_real' if layer.get('is_real') else ''}"
+    own = layer.get("_target_")  # a class of the user's
+    kernel = f", {layer['kernel']['_target_']}" if layer.get("kernel") else ""
+    return own or f"{layer['_name_']}{', is_real' if layer.get('is_real') else ''}{kernel}"
 
 
 def _best_val(record: Record) -> float | None:
-    return result("best/val", 100)(record) if record.config["train"]["monitor"] == "val/accuracy" else None
+    scale = 1 if "task" in record.result else 100
+    return result("best/val", scale)(record) if record.config["train"]["monitor"] == "val/accuracy" else None
 
 
 def _published(config: dict[str, Any]) -> str | None:
@@ -208,21 +216,28 @@ def _gap(name: str, records: list[Record]) -> Pictures:
     yield f"{name}-gap", field_gap.figure(records, right), caption
 
 
+AXES = {  # of a metric: its scale, and the labels of loss and metric
+    "accuracy": (100, ("cross-entropy", "accuracy, %")),
+    "r2": (100, ("squared error, in variances", "R², %")),
+    "score": (1, ("loss", "score")),
+}
+
+
+def _is_logged(name: str, runs: dict[str, list[list[dict[str, Any]]]]) -> bool:
+    return any(name in row for logs in runs.values() for rows in logs for row in rows)
+
+
 def _figure(runs: dict[str, list[list[dict[str, Any]]]], published: float | None = None):
     """Loss and accuracy over epochs; one colour a setting, a thin line a seed, training dashed, validation solid."""
     figure, (line,) = style.panels(1, 2, 2.8)
-    of_numbers = any("train/r2" in row for logs in runs.values() for rows in logs for row in rows)
-    metric, names = (
-        ("r2", ("squared error, in variances", "R², %"))
-        if of_numbers
-        else ("accuracy", ("cross-entropy", "accuracy, %"))
-    )
+    metric = next((name for name in ("r2", "score") if _is_logged(f"train/{name}", runs)), "accuracy")
+    percent, names = AXES[metric]
     handles = []
     for colour, (label, logs) in zip(style.CYCLE, runs.items(), strict=False):
         handles.append(style.key(colour, label if len(label) < 60 else f"{label[:28]}…{label[-30:]}"))
         for rows in logs:
             epochs = [row for row in rows if "epoch" in row]
-            for axis, measure, scale in ((line[0], "loss", 1), (line[1], metric, 100)):
+            for axis, measure, scale in ((line[0], "loss", 1), (line[1], metric, percent)):
                 for split, dashes in SPLITS.items():
                     own = [row for row in epochs if f"{split}/{measure}" in row]
                     y = [scale * row[f"{split}/{measure}"] for row in own]

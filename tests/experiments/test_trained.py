@@ -91,5 +91,9 @@ def test_user_errors(tmp_path):
     with pytest.raises(UserError, match="did you mean 'best'"):
         load_trained(folder.path, "bets")
     (folder.path / "best.pt").unlink()
-    with pytest.raises(UserError, match="no such checkpoint"):
+    with pytest.raises(UserError, match=r"no best weights yet; it has weights='last' \(--weights last\)"):
+        load_trained(folder.path)
+    load_trained(folder.path, "last")
+    (folder.path / "state.pt").unlink()
+    with pytest.raises(UserError, match="no weights yet"):
         load_trained(folder.path)

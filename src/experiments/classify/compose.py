@@ -19,10 +19,11 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
 from ...config import check_no_resolver, check_plain, load_yaml
+from ...config.own_code import TARGET
 from ...config.words import key_of, parse_word
 from ...errors import UserError, did_you_mean
 from ...resources import resource
-from . import library, published
+from . import library, own, published
 
 CONFIGS = resource("configs")
 EXPERIMENTS = CONFIGS / "experiment"
@@ -100,10 +101,8 @@ def _resolve_experiment(word: str) -> str:
 
 
 def _compose(words: Sequence[str]) -> Composed:
-    known = published.known_keys()
-    overrides = [f"++{word}" if word.partition("=")[0] in known else word for word in words]
     try:
-        config = compose("config", overrides=overrides, return_hydra_config=True)
+        config = compose("config", overrides=_overrides(words), return_hydra_config=True)
         experiment = Path(str(config.hydra.runtime.choices.experiment))
         with open_dict(config):
             del config["hydra"]
@@ -126,7 +125,39 @@ def _compose(words: Sequence[str]) -> Composed:
         name = Path("/", *experiment.parts).resolve().relative_to(CONFIGS.resolve()).as_posix()
     except ValueError:
         name = experiment.name if ".." in experiment.parts else experiment.as_posix()
-    return Composed(name, published.translate(plain), tuple(words))
+    return Composed(name, _translated(plain), tuple(words))
+
+
+def _overrides(words: Sequence[str]) -> list[str]:
+    """The words as Hydra takes them: keys that no file here has are added, and own code takes the place of what its section held."""
+    known, keys = published.known_keys(), [key_of(word) for word in words]
+    sections = [section for section in own.SECTIONS if f"{section}.{TARGET}" in keys]
+    free = (*(f"{section}." for section in sections), own.KERNEL)
+    added = lambda word: word.partition("=")[0] in known or word.startswith(free)
+    overrides = [f"++{word}" if added(word) else word for word in words]
+    return (
+        [*(f"~{section}" for section in sections if not _is_own(section, words)), *overrides] if sections else overrides
+    )
+
+
+def _is_own(section: str, words: Sequence[str]) -> bool:
+    """Whether files alone name own code there, whose keys then stay."""
+    config = compose("config", overrides=[word for word in words if not word.startswith(f"{section}.")])
+    return own.is_own(OmegaConf.to_container(OmegaConf.select(config, section), resolve=False))
+
+
+def _translated(plain: dict[str, Any]) -> dict[str, Any]:
+    """In this suite's keys; what belongs to own code is not ours to translate."""
+    model, task = plain.get("model"), plain.get("task")
+    layer = model.get("layer") if isinstance(model, dict) else None
+    own_layer, own_task = own.is_own(layer), own.is_own(task)
+    rest = {key: value for key, value in plain.items() if not (own_task and key == "task")}
+    if own_layer:
+        rest["model"] = {key: value for key, value in model.items() if key != "layer"}
+    rest = published.translate(rest)
+    if own_layer:
+        rest["model"]["layer"] = layer
+    return rest | ({"task": task} if own_task else {})
 
 
 def _check_resolvers(value: Any, key: str = "") -> None:

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from ...config import build
+from ...config.own_code import TARGET, OwnCode
 from ...dataloaders.load import check_options
 from ...engine import make_schedule
 from ...engine.schedule import Schedule
 from ...errors import UserError, did_you_mean, shown
 from .contents import content_hash, file_hash
 from .layers import Layer, Perturbed, parse_layer
+from .own import TASK, OwnTask, is_own, own_code
 from .sections import (
     OPTIMIZERS,
     TASKS,
@@ -50,7 +52,7 @@ class TrainConfig:
     model: ModelOptions
     layer: Layer
     decoder: Decoder
-    task: Classification | RetrievalTask
+    task: Classification | RetrievalTask | OwnTask
     dataset: str
     dataset_options: dict[str, Any]
     sizes: dict[str, int | None]
@@ -66,6 +68,11 @@ class TrainConfig:
     device: str = "auto"
     out: str = "runs"
     probe: Mapping[str, Any] | None = None
+
+    @property
+    def own_code(self) -> list[OwnCode]:
+        """Classes of the user's that a run of it imports."""
+        return own_code((self.layer, self.task))
 
     def schedule(self) -> Schedule:
         """Returns a fresh schedule."""
@@ -104,18 +111,18 @@ def parse(config: Mapping[str, Any]) -> TrainConfig:
     grouping = build(
         Grouping, _section(train, "optimizer_param_grouping", "train.optimizer_param_grouping"), "train grouping"
     )
-    task, task_options = _choice(config, "task", TASKS)
+    task = _task(config)
     optimizer, optimizer_options = _choice(config, "optimizer", OPTIMIZERS)
     name, dataset_options = _named(dataset, "dataset")
     sizes = {key: dataset_options.pop(key, None) for key in _SIZES}
     data = check_options(name, **dataset_options)
     options = build(TrainOptions, {k: v for k, v in train.items() if k != "optimizer_param_grouping"}, "train")
     parsed = TrainConfig(
-        plain=_plain(config, _checked_contents(layer, options, data.files(), config.get("contents"))),
+        plain=_plain(config, _checked_contents(layer, task, options, data.files(), config.get("contents"))),
         model=build(ModelOptions, {k: v for k, v in model.items() if k != "layer"}, "model"),
         layer=layer,
         decoder=build(Decoder, _section(config, "decoder"), "decoder"),
-        task=build(TASKS[task], task_options, f"task {task}"),
+        task=task,
         dataset=name,
         dataset_options=dataset_options,
         sizes=sizes,
@@ -187,12 +194,20 @@ def _choice(config: Mapping[str, Any], key: str, known: Mapping[str, type]) -> t
     return name, options
 
 
+def _task(config: Mapping[str, Any]) -> Classification | RetrievalTask | OwnTask:
+    section = _section(config, "task")
+    if is_own(section):
+        return OwnTask(OwnCode.of({key: value for key, value in section.items() if key != "_name_"}, TASK))
+    name, options = _choice(config, "task", TASKS)
+    return build(TASKS[name], options, f"task {name}")
+
+
 def _wandb(section: Any) -> Wandb:
     return Wandb(mode="disabled") if section is None else build(Wandb, section, "wandb")
 
 
 def _checked_contents(
-    layer: Layer, train: TrainOptions, files: Mapping[str, Path], planned: Mapping[str, str] | None
+    layer: Layer, task: Any, train: TrainOptions, files: Mapping[str, Path], planned: Mapping[str, str] | None
 ) -> dict[str, str]:
     """Hashes of what the run reads from files or solves, so that a changed file is another run."""
     found: dict[str, str] = {}
@@ -201,6 +216,7 @@ def _checked_contents(
     if train.ckpt is not None:
         found["train.ckpt"] = file_hash(train.ckpt, "checkpoint")
     found |= {f"dataset.{name}": file_hash(path) for name, path in files.items()}
+    found |= {f"{code.where}.{TARGET}": file_hash(file) for code in own_code((layer, task)) if (file := code.source())}
     for name, value in (planned or {}).items():
         if found.get(name) != value:
             raise UserError(f"{name}: its content is not the one that this run was planned with")

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ...dataloaders import Splits
 from ...dataloaders.base import Batch, SequenceDataset
 from ...engine import class_measures, number_measures
-from ...engine.tally import Measures
+from ...engine.tally import Measures, Ratio
+from ...errors import UserError
+from ...ops.precision import at_least_float32
+from .own import OwnMeasure, OwnTask
 
 
 class Goal(Protocol):
@@ -48,8 +51,11 @@ class Goal(Protocol):
         ...
 
 
-def goal_of(splits: Splits) -> Goal:
-    """Returns what the labels of a data set ask for."""
+def goal_of(splits: Splits, task: Any = None) -> Goal:
+    """Returns what the labels of a data set ask for, or the user's task."""
+    if isinstance(task, OwnTask):
+        own = task.make()
+        return OwnGoal(own, getattr(own, "n_outputs", None) or splits.n_classes or 1, task.code.target)
     if splits.n_classes is None:
         return Number(*splits.target)
     return ClassShares.of(splits.train, splits.n_classes)
@@ -133,3 +139,40 @@ class Number:
     def facts(self) -> dict[str, Any]:
         """See `Goal`; output * std + mean is the prediction in the user's unit."""
         return {"n_classes": None, "target_mean": self.mean, "target_std": self.std}
+
+
+@dataclass(frozen=True)
+class OwnGoal:
+    """The loss and the score of a user's task; what guessing costs is not known."""
+
+    own: OwnMeasure
+    n_outputs: int
+    name: str
+    metric = "score"
+    guessing = math.inf
+
+    def objective(self, model: nn.Module, batch: Batch) -> Measures:
+        """See `Goal`: loss and score."""
+        output = at_least_float32(model(batch.x, lengths=batch.lengths))
+        return {name: self._measure(name, output, batch.y) for name in ("loss", "score")}
+
+    def _measure(self, name: str, output: Tensor, target: Tensor) -> Ratio:
+        values = getattr(self.own, name)(output, target)
+        if not isinstance(values, Tensor) or values.shape != target.shape:
+            got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise UserError(
+                f"task: {self.name}.{name} gives {got}; expected one value an example, {tuple(target.shape)}"
+            )
+        return Ratio(values.float().sum(), len(target))
+
+    def line(self) -> str:
+        """See `Goal`."""
+        return f"task: {self.name}, {self.n_outputs} numbers a sequence; score: larger is better"
+
+    def words(self, row: Mapping[str, float], split: str) -> str:
+        """See `Goal`."""
+        return f"{split} loss {row[f'{split}/loss']:.4f}, score {row[f'{split}/score']:.4f}"
+
+    def facts(self) -> dict[str, Any]:
+        """See `Goal`."""
+        return {"n_classes": None, "n_outputs": self.n_outputs, "task": self.name}

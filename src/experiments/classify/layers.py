@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ...config import LARGEST, Count, NotNegative, Positive, Range, Seed, Size, build
+from ...config.own_code import TARGET, OwnCode
 from ...errors import UserError, did_you_mean, shown
 from ...kernels import DiagonalKernel, DPLRKernel, Kernel, RealDiagonalKernel
 from ...kernels.diagonal import INITS
@@ -21,6 +22,7 @@ from ...layers import S5, S4Block, S5Block, S5Options
 from ...layers.s5_init import Eigenbasis, normal_eigenbasis, perturbed_eigenbasis
 from ...linalg.ptd import Perturbation, Spec, made_stable, named_perturbation, solve_cached
 from ...linalg.ptd.named import DATA
+from .own import KERNEL, OwnKernelLayer, OwnLayer, is_own
 
 WHERE = "model.layer"
 _Channels = Annotated[int, Range(1, 1024)]
@@ -73,7 +75,11 @@ class S4Layer:
 
     def make(self, H: int, dropout: float, tie_dropout: bool, generator: torch.Generator) -> nn.Module:
         """Returns the layer."""
-        options = {
+        return self.around(self.kernel(H, self.options(generator)), dropout, tie_dropout)
+
+    def options(self, generator: torch.Generator) -> dict[str, Any]:
+        """Returns the keywords that every kernel takes."""
+        return {
             "channels": self.channels * (2 if self.bidirectional else 1),
             "dt_min": self.dt_min,
             "dt_max": self.dt_max,
@@ -82,8 +88,11 @@ class S4Layer:
             "lr": dict(zip(("dt", "A", "B", "C"), self.lr, strict=True)),
             "generator": generator,
         }
+
+    def around(self, kernel: Kernel, dropout: float, tie_dropout: bool) -> nn.Module:
+        """Returns the layer of a kernel."""
         return S4Block(
-            self.kernel(H, options),
+            kernel,
             bidirectional=self.bidirectional,
             skip=self.skip,
             activation=self.activation,
@@ -270,8 +279,8 @@ class S5PTDLayer(Perturbed, S5Layer):
         return self.find().is_real if self.conj_sym is None else self.conj_sym
 
 
-Layer = S4Layer | S5Layer
-LAYERS: dict[str, type[Layer]] = {
+Layer = S4Layer | S5Layer | OwnLayer | OwnKernelLayer
+LAYERS: dict[str, type[S4Layer | S5Layer]] = {
     "s4": S4Layer,
     "s4d": S4DLayer,
     "s4-ptd": PTDLayer,
@@ -286,15 +295,36 @@ def parse_layer(mapping: Mapping[str, Any]) -> Layer:
     Raises:
         UserError: an unknown layer or key, a value of the wrong type, or an impossible pair.
     """
+    if is_own(mapping):
+        return _own_layer(mapping)
     rest = dict(mapping)
-    name = rest.pop("_name_", None)
+    name, kernel = rest.pop("_name_", None), rest.pop("kernel", None)
     if not isinstance(name, str):
         raise UserError(f"{WHERE}._name_ = {shown(name)}: expected a name{did_you_mean('', LAYERS)}")
     if name not in LAYERS:
         raise UserError(f"{WHERE}._name_: unknown layer '{name}'{did_you_mean(str(name), LAYERS)}")
     if issubclass(LAYERS[name], S4Layer) and "lr" in rest:
         rest["lr"] = _rates(rest["lr"])
-    return build(LAYERS[name], rest, WHERE)
+    layer = build(LAYERS[name], rest, WHERE)
+    return layer if kernel is None else _with_own_kernel(name, layer, kernel)
+
+
+def _own_layer(mapping: Mapping[str, Any]) -> OwnLayer:
+    if "_name_" in mapping:
+        raise UserError(
+            f"{WHERE} has the keys of {mapping['_name_']} and {TARGET}; start from `/model: own`, a layer without keys"
+        )
+    return OwnLayer(OwnCode.of(mapping, WHERE))
+
+
+def _with_own_kernel(name: str, layer: S4Layer | S5Layer, kernel: Any) -> OwnKernelLayer:
+    if not is_own(kernel):
+        raise UserError(f"{KERNEL} = {shown(kernel)}: expected {KERNEL}.{TARGET}=my_module.MyKernel and its keywords")
+    if isinstance(layer, Perturbed) or not isinstance(layer, S4Layer):
+        raise UserError(
+            f"{KERNEL}: a kernel of yours takes the place of S4's or S4D's, not of {name}'s; add `model/layer=s4d`"
+        )
+    return OwnKernelLayer(layer, OwnCode.of(kernel, KERNEL))
 
 
 def _rates(lr: Any) -> tuple[float | None, ...]:

@@ -12,6 +12,7 @@ from ...engine.optim import Group, parameter_groups
 from ...engine.state import seed_all
 from ...models import Classifier, ResidualBackbone, Retrieval, Tower
 from .config import TrainConfig
+from .own import OwnTask
 from .sections import RetrievalTask
 
 
@@ -31,12 +32,12 @@ class DataShape:
     padded: bool = False
 
     @classmethod
-    def of(cls, splits: Splits) -> "DataShape":
-        """Returns the shape of a data set."""
-        words = splits.vocabulary
+    def of(cls, splits: Splits, n_outputs: int | None = None) -> "DataShape":
+        """Returns the shape of a data set; `n_outputs` is a task's own number of outputs."""
+        words, n_outputs = splits.vocabulary, n_outputs or splits.n_classes or 1
         if words is None:
-            return cls(splits.n_classes or 1, splits.d_input)
-        return cls(splits.n_classes or 1, None, len(words), words[0] == "<pad>")
+            return cls(n_outputs, splits.d_input)
+        return cls(n_outputs, None, len(words), words[0] == "<pad>")
 
     @classmethod
     def of_weights(cls, weights: Mapping[str, Tensor]) -> "DataShape":
@@ -84,12 +85,14 @@ def build_model(config: TrainConfig, shape: DataShape) -> nn.Module:
 
 
 def check_layer(config: TrainConfig) -> None:
-    """Builds one layer and throws it away, so that what is impossible is said before data are read.
+    """Builds one layer (and a task of the user's) and throws it away, so that what is impossible is said before data are read.
 
     Raises:
-        UserError: the layer cannot be built.
+        UserError: the layer cannot be built, or own code breaks its contract.
     """
     config.layer.make(config.model.d_model, 0.0, False, torch.Generator().manual_seed(0))
+    if isinstance(config.task, OwnTask):
+        config.task.make()
 
 
 def groups_of(config: TrainConfig, model: nn.Module) -> list[Group]:

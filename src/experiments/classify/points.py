@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...config import load_yaml
+from ...config.own_code import TARGET
 from ...config.words import key_of, quoted
 from ...cost import Shorter
 from ...errors import UserError
@@ -22,6 +23,7 @@ from .compose import CONFIGS, Composed, compose_all
 from .config import SECTIONS, parse
 from .cost import RunCosts
 from .model import check_layer
+from .own import KERNEL, LAYER, TASK
 
 NUMBERS = (
     ("lr", float, "learning rate; A, dt and C have their own"),
@@ -85,6 +87,11 @@ def asked_words(name: str, args: argparse.Namespace, options: Iterable[str], wor
         key = key_of(word)
         if key in given:
             raise UserError(f"{key} is given twice: by --{key} and by '{word}'")
+        if key in (f"{LAYER}.{TARGET}", f"{TASK}.{TARGET}"):
+            raise UserError(
+                f"'{word}': this script needs the steps and the accuracy of S4's layers; a kernel of yours can stand in them "
+                f"({KERNEL}.{TARGET}=...), a layer or a task trains with `python -m train`"
+            )
         if key in ("experiment", "model", "model/layer"):
             raise UserError(
                 f"'{word}': this script trains several models; choose with models=[s4d,s4-ptd,s4,s5,s5-ptd] (robustness.py) or "

@@ -81,7 +81,7 @@ class Prepared:
 
     @cached_property
     def goal(self) -> Goal:
-        return goal_of(self.splits)
+        return goal_of(self.splits, self.config.task)
 
     @cached_property
     def n_parameters(self) -> int:
@@ -126,7 +126,7 @@ def prepare(config: TrainConfig, device: torch.device) -> Prepared:
     if config.trainer.cuda_graph:
         check_capturable(device, config.trainer.precision)
     splits = load_splits(config)
-    model = build_model(config, DataShape.of(splits)).to(device)
+    model = build_model(config, DataShape.of(splits, goal_of(splits, config.task).n_outputs)).to(device)
     return Prepared(config, place(splits, device, config.loader.stage), model)
 
 

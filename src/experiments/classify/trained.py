@@ -1,19 +1,23 @@
 """A run's model to use: its weights and its config are enough, the data need not be there."""
 
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from ...config import load_yaml
+from ...config.own_code import TARGET
 from ...engine import load_weights, read_checkpoint, weights_in
 from ...errors import UserError, did_you_mean
-from .config import parse
+from .config import TrainConfig, parse
 from .model import DataShape, build_model
+from .own import named_in
 
 FILES = {"best": "best.pt", "last": "state.pt"}
 
 
-def load_trained(folder: str | Path, weights: str = "best") -> nn.Module:
+def load_trained(folder: str | Path, weights: str = "best", trust: bool = False) -> nn.Module:
     """Returns the model of a run of `train.py`, on the CPU, in evaluation mode.
 
     A causal model streams: `logits, state = model.step(x, state, system)` takes one step x (B, d_input) or (B,) tokens and gives the
@@ -22,9 +26,10 @@ def load_trained(folder: str | Path, weights: str = "best") -> nn.Module:
     Args:
         folder: `runs/train-<experiment>/<key>`.
         weights: 'best' in validation, or 'last'; averaged ones where the run kept a moving average.
+        trust: run the layer, kernel or task of the user's that the folder names, which is code, from wherever Python finds it.
 
     Raises:
-        UserError: no such run, or no such weights of it.
+        UserError: no such run, no such weights of it, or one that names code and is not trusted.
     """
     folder = Path(folder)
     if weights not in FILES:
@@ -35,8 +40,32 @@ def load_trained(folder: str | Path, weights: str = "best") -> nn.Module:
         )
     plain = load_yaml(folder / "config.yaml")
     plain["train"] |= {"ckpt": None, "mode": "max"}  # what it started from is no matter, and may be gone
+    named = named_in(plain)
+    if named and not trust:
+        raise UserError(
+            f"{folder} names code, {' and '.join(named)}, that would be run; if you trust it: load_trained(..., trust=True), or --trust"
+        )
     config = parse({key: value for key, value in plain.items() if key != "contents"})
-    found = weights_in(read_checkpoint(folder / FILES[weights]))
+    _warn_of_changes(config, plain.get("contents") or {})
+    found = _weights(folder, weights)
     model = build_model(config, DataShape.of_weights(found))
     load_weights(model, found)
     return model.eval()
+
+
+def _weights(folder: Path, weights: str) -> dict[str, Tensor]:
+    path, others = folder / FILES[weights], [name for name, file in FILES.items() if (folder / file).is_file()]
+    if not path.is_file() and others:
+        raise UserError(f"{folder} has no {weights} weights yet; it has weights='{others[0]}' (--weights {others[0]})")
+    if not path.is_file():
+        raise UserError(f"{folder} has no weights yet: the run has not saved its state")
+    return weights_in(read_checkpoint(path))
+
+
+def _warn_of_changes(config: TrainConfig, planned: Mapping[str, str]) -> None:
+    """Own code that is not what it was: its weights may fit and mean something else."""
+    found = config.plain.get("contents", {})
+    for code in config.own_code:
+        key = f"{code.where}.{TARGET}"
+        if found.get(key) != planned.get(key):
+            warnings.warn(f"{code.module} has changed since this run was made", stacklevel=3)

@@ -7,6 +7,7 @@
 | conditioning     | Theorem 5; App. I     | cond(V) against ||E||, solved and random                                    |
 | bounds           | Theorem 3             | the distance of S4-PTD from S4 against its bounds                           |
 | gains            | not in the paper      | how loudly the state answers at each frequency, for several sizes of E      |
+| states           | not in the paper      | gain and distance from S4 over frequency, E of both objectives               |
 """
 
 import argparse
@@ -29,6 +30,13 @@ NAME = "theory-ptd"
 DIAG, DPLR, PTD = style.COMPLEX, style.TARGET, style.REAL
 RANDOM = style.CYCLE[1]
 NAMES = {"S4D": DIAG, "S4": DPLR, "S4-PTD": PTD}
+_KINDS = {"optimised": "E close to S4", "cond": "E of least cond(V)", "random": "random E"}
+_STATES = {
+    "S4": {"color": DPLR, "linewidth": 2.4},
+    "S4D": {"color": DIAG, "linewidth": 0.9},
+    "S4-PTD": {"color": PTD, "linewidth": 1.3, "linestyle": (0, (4, 1.5))},
+    "S4-PTD, cond": {"color": style.CYCLE[2], "linewidth": 1.3},
+}
 
 
 def main(arguments: list[str]) -> int:
@@ -150,24 +158,63 @@ def conditioning(out: Path) -> str:
     table = data.conditioning()
     _write(out, "ptd-conditioning", table)
     with style.style():
-        figure, (line,) = style.panels(1, len(data.COND_ORDERS), 2.8, sharey=True)
-        for axis, n in zip(line, data.COND_ORDERS, strict=True):
+        figure, (line,) = style.panels(1, len(data.COND_ORDERS) + 1, 2.8, sharey=True)
+        for axis, n in zip(line, data.COND_ORDERS, strict=False):
             size, solved, _, median, low, high, _ = np.array([row[1:] for row in table.rows if row[0] == n]).T
             axis.fill_between(size, low, high, color=RANDOM, alpha=0.25, linewidth=0)
             axis.loglog(size, median, color=RANDOM, marker="s", markersize=4, linewidth=1.3)
             axis.loglog(size, solved, color=PTD, marker="o", markersize=4, linewidth=1.6)
             axis.loglog(size, solved[-1] * size[-1] / size, color=style.BOUND, linewidth=0.9, linestyle=(0, (4, 2)))
             axis.set(title=f"$n={n}$", xlabel=r"$\|E\|_2\,/\,\|A_H\|_2$")
+        _growth(line[-1], table)
         line[0].set_ylim(1, 1e4)
         line[0].set_ylabel(r"$\kappa(V)$")
         keys = [
-            _key(PTD, "optimised E", marker="o"),
+            _key(PTD, "E of least cond(V)", marker="o"),
             _key(RANDOM, f"random E (median and quartiles of {data.RANDOM_DRAWS})", marker="s"),
             _key(style.BOUND, r"$1/\|E\|$", linestyle=(0, (4, 2))),
         ]
         style.legend_above(figure, keys)
         style.save(figure, out / "ptd-conditioning.png")
     return f"{out / 'ptd-conditioning.png'}: cond(V) against the size of E"
+
+
+def _growth(axis, table: Table) -> None:
+    """cond(V) against n at every size: solved E only."""
+    shades = plt.get_cmap("viridis")(np.linspace(0.0, 0.85, len(data.COND_SIZES)))
+    for size, shade in zip(data.COND_SIZES, shades, strict=True):
+        own = np.array([[row[0], row[2]] for row in table.rows if abs(row[1] / size - 1) < 0.05])
+        axis.loglog(*own.T, color=shade, marker="o", markersize=3.5, linewidth=1.2, label=f"{size:g}")
+    axis.set(title="growth", xlabel="$n$")
+    axis.set_xticks(data.COND_ORDERS, [str(n) for n in data.COND_ORDERS])
+    axis.minorticks_off()
+    axis.legend(title=r"$\|E\|/\|A_H\|$", fontsize=7, title_fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def states(out: Path) -> str:
+    """Gain of the state and its distance from S4's over frequency, with E of both objectives."""
+    table = data.states()
+    _write(out, "ptd-states", table)
+    with style.style():
+        figure, rows = style.panels(2, len(data.STATE_ORDERS), 2.5, sharex="col", sharey="row")
+        for column, n in enumerate(data.STATE_ORDERS):
+            for name, look in _STATES.items():
+                w, gain, distance = np.array([row[2:] for row in table.rows if row[:2] == [n, name]]).T
+                rows[0][column].loglog(w, gain, **look)
+                if name != "S4":
+                    rows[1][column].loglog(w, distance, **look)
+            rows[0][column].set_title(f"$n={n}$")
+            rows[1][column].set_xlabel(r"frequency $\omega$")
+        rows[0][0].set_ylabel(r"$\|x(i\omega)\| \,/\, \|B\|$")
+        rows[1][0].set_ylabel(r"$\|x(i\omega) - x_{\mathrm{S4}}(i\omega)\| \,/\, \|B\|$")
+        rows[1][0].set_ylim(bottom=1e-6)
+        labels = {"S4-PTD": "S4-PTD, E close to S4", "S4-PTD, cond": "S4-PTD, E of least cond(V)"}
+        keys = [
+            _key(look["color"], labels.get(n, n), linestyle=look.get("linestyle", "-")) for n, look in _STATES.items()
+        ]
+        style.legend_above(figure, keys)
+        style.save(figure, out / "ptd-states.png")
+    return f"{out / 'ptd-states.png'}: gain of the state and its distance from S4's"
 
 
 def bounds(out: Path) -> str:
@@ -212,23 +259,25 @@ def bounds(out: Path) -> str:
 
 
 def gains(out: Path) -> str:
-    """The state's gain against frequency: a larger optimised E leaves the slow states almost without input."""
+    """The state's gain against frequency: an E of least cond(V) leaves the slow states almost without input, one close to S4 does not."""
     table = data.gains()
     _write(out, "ptd-gains", table)
     shades = plt.get_cmap("viridis")(np.linspace(0.0, 0.85, len(data.GAIN_SIZES)))
     with style.style():
-        figure, (line,) = style.panels(1, 2, 3.0, sharey=True)
-        for axis, kind in zip(line, ("optimised", "random"), strict=True):
+        figure, (line,) = style.panels(1, len(data.GAIN_KINDS), 3.0, sharey=True)
+        for axis, kind in zip(line, data.GAIN_KINDS, strict=True):
             for name in ("S4D", "S4"):
                 w, gain = np.array([row[2:] for row in table.rows if row[0] == name]).T
                 axis.loglog(w, gain, color=NAMES[name], linewidth=2.2 if name == "S4" else 0.9)
             for size, shade in zip(data.GAIN_SIZES, shades, strict=True):
                 w, gain = np.array([row[2:] for row in table.rows if row[:2] == [kind, size]]).T
                 axis.loglog(w, gain, color=shade, linewidth=1.3)
-            axis.set(title=f"{kind} E, $n={data.GAIN_ORDER}$", xlabel=r"frequency $\omega$")
+            axis.set(title=f"{_KINDS[kind]}, $n={data.GAIN_ORDER}$", xlabel=r"frequency $\omega$")
         line[0].set_ylabel(r"$\|x(i\omega)\| \,/\, \|B\|$")
         sizes = [_key(shade, f"{size:g}") for size, shade in zip(data.GAIN_SIZES, shades, strict=True)]
-        line[1].legend(handles=sizes, title=r"$\|E\|/\|A_H\|$", fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        line[-1].legend(
+            handles=sizes, title=r"$\|E\|/\|A_H\|$", fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0)
+        )
         style.legend_above(figure, _keys()[:2])
         style.save(figure, out / "ptd-gains.png")
     return f"{out / 'ptd-gains.png'}: gain of the state, n = {data.GAIN_ORDER}"
@@ -252,4 +301,5 @@ PICTURES: dict[str, Callable[[Path], str]] = {
     "conditioning": conditioning,
     "bounds": bounds,
     "gains": gains,
+    "states": states,
 }

@@ -19,10 +19,12 @@ from ..tables import Table
 ZOOM_ORDERS = (16, 64, 256, 1024)  # of the last spike in closed form, no perturbation needed
 GAP_ORDERS = (4, 8, 16, 32, 64, 128)
 DECAY = 1.5  # of the input exp(-1.5 t) of Theorem 1
-COND_ORDERS = (8, 16, 32)
+COND_ORDERS = (8, 16, 32, 64)
 COND_SIZES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
 RANDOM_DRAWS = 25
 GAIN_ORDER, GAIN_SIZES = 32, (0.5, 0.1, 0.03, 0.01, 0.003)
+GAIN_KINDS = ("optimised", "cond", "random")
+STATE_ORDERS = (16, 32, 64)
 SCALES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of E, in the comparison with the bounds
 
 
@@ -124,19 +126,42 @@ def bounds(found: dict[int, Perturbation]) -> Table:
 
 
 def gains() -> Table:
-    """||x(iw)|| / ||B|| of the state at n = 32: S4, S4D (B_H / 2), and S4-PTD with solved and random E (one draw) of several sizes."""
+    """||x(iw)|| / ||B|| of the state at n = 32: S4, S4D (B_H / 2), and S4-PTD with E of several sizes.
+
+    E is solved for both objectives (close to S4; least cond(V) alone), or random (one draw).
+    """
     n, w = GAIN_ORDER, np.geomspace(0.1, 3000.0, 150)
     w = np.unique(np.concatenate([w, pole_frequencies(n)]))
     B = np.linalg.norm(legs(n)[1])
     states = {("S4", None): legs_state(n, 1j * w), ("S4D", None): perturbed_state(rank1(n).E, 1j * w) / 2}
     for size in GAIN_SIZES:
         solved = solve_cached(Spec(n=n, size=size))
+        least = solve_cached(Spec(n=n, objective="cond", size=size))
         states["optimised", size] = perturbed_state(solved.E, 1j * w)
+        states["cond", size] = perturbed_state(least.E, 1j * w)
         states["random", size] = perturbed_state(random_perturbation(n, solved.size, seed=0).reflected().E, 1j * w)
     table = Table(["E", "size", "omega", "gain"])
     for (kind, size), x in states.items():
         norms = np.linalg.norm(x, axis=0) / B
         table.rows += [[kind, size, _short(a), _short(b)] for a, b in zip(w, norms, strict=True)]
+    return table
+
+
+def states() -> Table:
+    """The state's gain ||x(iw)|| / ||B|| and its distance from S4's, ||x(iw) - x_S4(iw)|| / ||B||: the worst output of norm 1 at w.
+
+    S4D (B_H / 2) and S4-PTD with the committed E of both objectives; S4 itself has distance 0.
+    """
+    table = Table(["n", "system", "omega", "gain", "distance"])
+    perturbations = {"S4-PTD": committed(), "S4-PTD, cond": committed("cond")}
+    for n in STATE_ORDERS:
+        w = grid(n)
+        B, S4 = np.linalg.norm(legs(n)[1]), legs_state(n, 1j * w)
+        found = {"S4": S4, "S4D": perturbed_state(rank1(n).E, 1j * w) / 2}
+        found |= {name: perturbed_state(E[n].E, 1j * w) for name, E in perturbations.items()}
+        for name, x in found.items():
+            figures = zip(w, np.linalg.norm(x, axis=0) / B, np.linalg.norm(x - S4, axis=0) / B, strict=True)
+            table.rows += [[n, name, *map(_short, row)] for row in figures]
     return table
 
 

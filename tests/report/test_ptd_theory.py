@@ -7,6 +7,7 @@ from src.errors import UserError
 from src.linalg.hippo import legs
 from src.linalg.legs_transfer import last_spike
 from src.linalg.ptd import Spec, random_perturbation, rank1, solve_cached
+from src.linalg.worst_output import worst_distance
 from src.report import ptd_theory, ptd_theory_data
 from src.report.__main__ import main
 
@@ -20,7 +21,8 @@ def columns(table, **where):
 def small(monkeypatch):
     """One committed perturbation and a short frontier."""
     found = {16: ptd_theory_data.committed()[16]}
-    monkeypatch.setattr(ptd_theory_data, "committed", lambda: found)
+    monkeypatch.setattr(ptd_theory_data, "committed", lambda objective="distance": found)
+    monkeypatch.setattr(ptd_theory_data, "STATE_ORDERS", (16,))
     monkeypatch.setattr(ptd_theory_data, "GAP_ORDERS", (4, 8, 16))
     monkeypatch.setattr(ptd_theory_data, "COND_ORDERS", (4,))
     monkeypatch.setattr(ptd_theory_data, "COND_SIZES", (0.1, 0.03))
@@ -82,6 +84,17 @@ def test_gains_are_norms_of_the_state(small):
         row = columns(table, E=kind, size=0.1 if kind == "optimised" else None)[40]
         x = np.linalg.solve(1j * row["omega"] * np.eye(4) - A - E[kind], half * B)
         assert row["gain"] == pytest.approx(np.linalg.norm(x) / np.linalg.norm(B), rel=1e-4)
+
+
+def test_states_are_as_far_from_S4_as_the_worst_output(monkeypatch):
+    """The largest distance on the grid is the exact supremum's, to the grid's fineness."""
+    monkeypatch.setattr(ptd_theory_data, "STATE_ORDERS", (8,))
+    table = ptd_theory_data.states()
+    for name, objective in (("S4-PTD", "distance"), ("S4-PTD, cond", "cond")):
+        worst = max(row["distance"] for row in columns(table) if row["system"] == name)
+        exact = worst_distance(ptd_theory_data.committed(objective)[8].E).value
+        assert 0.95 * exact < worst <= exact * (1 + 1e-5)
+    assert {row["distance"] for row in columns(table) if row["system"] == "S4"} == {0.0}
 
 
 def test_the_command_writes_every_picture_with_its_table(small, tmp_path, capsys):

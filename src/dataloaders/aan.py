@@ -43,9 +43,8 @@ def load(options: Options) -> Splits:
     settings = {"l_max": options.l_max, "source": fingerprint(source / file for file in FILES.values())}
     folder = cached(source, "characters", settings, partial(_build, source, options.l_max))
     train, val, test = (TokenSequences(folder, split, documents=2) for split in FILES)
-    note = (
-        "published splits" if len(train) == N_TRAIN else f"{len(train):,} training pairs, not the published {N_TRAIN:,}"
-    )
+    other = "" if len(train) == N_TRAIN else f" ({len(train):,} training pairs, not the published {N_TRAIN:,})"
+    note = f"published splits{other}; validation has its own file"
     return Splits(train, val, test, n_classes=2, l_max=options.l_max, vocabulary=read_vocabulary(folder), note=note)
 
 

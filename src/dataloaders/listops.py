@@ -55,7 +55,8 @@ def load(options: Options) -> Splits:
     folder = cached(source, "words", settings, partial(_build, source, options.l_max))
     train, val, test = (TokenSequences(folder, split) for split in FILES)
     found = {"train": len(train), "val": len(val), "test": len(test)}
-    note = "generated here" if is_generated(source) else f"published files{other_sizes(found, SIZES)}"
+    origin = "generated here" if is_generated(source) else f"published files{other_sizes(found, SIZES)}"
+    note = f"{origin}; validation has its own file"
     return Splits(train, val, test, n_classes=10, l_max=options.l_max, vocabulary=read_vocabulary(folder), note=note)
 
 

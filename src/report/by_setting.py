@@ -9,7 +9,7 @@ from ..tables import Table
 from .collect import Record
 from .options import Options
 from .page import Page, Pictures, open_page
-from .settings import describe, grouped, setting, slugs
+from .settings import data_line, describe, grouped, setting, slugs
 
 Make = Callable[[list[Record]], Table]
 
@@ -90,12 +90,18 @@ def _figures(result: Mapping[str, Any]) -> dict[str, float | None]:
 
 def _section(layout: Layout, page: Page, runs: list[Record], ending: str) -> None:
     page.section(describe(runs[0].config), runs)
-    page.table(layout.shown, runs)
+    page.table(lambda own: _with_data(layout.shown(own), own), runs)
     for make in layout.further:
         page.table(make, runs)
     if page.options.runs:
         page.table(layout.single, runs)
     page.pictures(ending, lambda: layout.pictures(runs, ending))
+
+
+def _with_data(table: Table, runs: list[Record]) -> Table:
+    """The table with a note on the data; runs of earlier versions kept none."""
+    lines = dict.fromkeys(data_line(run.result) for run in runs if "data" in run.result)
+    return replace(table, notes=[*table.notes, *lines])
 
 
 def _joined(make: Make, groups: Iterable[list[Record]]) -> Table:

@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import UserError
 from ..sweep import RunFolder
 from ..sweep import collect as run_folders
+from ..sweep.run import NUMERICS
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +89,23 @@ def collect(folders: Iterable[Path], prefix: str) -> list[Record]:
                 records += [record_of(run) for run in run_folders(path.resolve().parent, name)]
     if not records:
         raise UserError(f"{', '.join(map(str, folders))}: holds no runs of an experiment named {prefix}*")
-    return records
+    return _newest(records)
+
+
+def _newest(records: list[Record]) -> list[Record]:
+    """The records without runs of older numerics that were done again with newer ones."""
+    if len({record.folder.run.numerics for record in records}) == 1:
+        return records
+    done: dict[str, int] = {}
+    for record in records:
+        if record.done:
+            done[_asked(record)] = max(done.get(_asked(record), 0), record.folder.run.numerics)
+    return [record for record in records if record.folder.run.numerics >= done.get(_asked(record), 0)]
+
+
+def _asked(record: Record) -> str:
+    """What was asked for, whatever the version of the numerics."""
+    return replace(record.folder.run, numerics=1).key
 
 
 def record_of(folder: RunFolder) -> Record:
@@ -134,3 +151,16 @@ def failures(records: list[Record], limit: int = 5) -> list[str]:
     failed = [record for record in records if record.state == "failed"]
     lines = [f"failed: {record.folder.run.name}: {record.message}"[:100] for record in failed[:limit]]
     return lines + ([f"and {len(failed) - limit} more failed runs"] if len(failed) > limit else [])
+
+
+def notices(records: list[Record], limit: int = 5) -> list[str]:
+    """Returns what a reader must know beside the figures: the runs' own warnings, and how many runs are of older numerics."""
+    warned = [(record, text) for record in records for text in record.result.get("warnings", ())]
+    lines = [f"warning: {record.folder.run.name}: {text}" for record, text in warned[:limit]]
+    lines += [f"and {len(warned) - limit} more warnings"] if len(warned) > limit else []
+    old = sum(record.folder.run.numerics < NUMERICS for record in records)
+    if old:
+        lines.append(
+            f"{old} of {len(records)} runs are of older numerics (now {NUMERICS}): the same config may give other figures today"
+        )
+    return lines

@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..tables import Table
 from ..tracking.files import atomic_write, from_json, to_json
 from . import style
-from .collect import Record, collect, failures, progress
+from .collect import Record, collect, failures, notices, progress
 from .options import Options
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ class Page:
         self.out, self.name, self.records, self.options = out, name, records, options
         shown = self.asked(records)
         expected = len(options.asked) if options.asked is not None else expected
-        self._text = [title, f"{progress(shown, expected)}.", *failures(shown)]
-        self._page = [f"# {headline}", "", f"{progress(records)}.", *[x for f in failures(records) for x in ("", f)]]
+        self._text = [title, f"{progress(shown, expected)}.", *failures(shown), *notices(shown)]
+        told = [*failures(records), *notices(records)]
+        self._page = [f"# {headline}", "", f"{progress(records)}.", *[x for line in told for x in ("", line)]]
         self._files: list[str] = []
         self._figures: dict[str, list[list[str]]] = {}
         self._tables: dict[str, dict] = {}

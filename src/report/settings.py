@@ -46,6 +46,20 @@ def result(name: str, scale: float = 1.0) -> Callable[[Record], float | None]:
     return measure
 
 
+def data_line(result: Mapping[str, Any]) -> str:
+    """Returns what a run of the classifier says of its data: splits, longest sequence, vocabulary, shares of the classes."""
+    parts = [result["data"]]
+    if result.get("l_max"):
+        parts.append(f"L <= {result['l_max']:,}")
+    if result.get("vocabulary"):
+        parts.append(f"{result['vocabulary']:,} symbols")
+    counts = result.get("class_counts")
+    if counts:
+        least, most = (100 * extreme / sum(counts) for extreme in (min(counts), max(counts)))
+        parts.append(f"{len(counts)} classes of {least:.1f} to {most:.1f} % in training")
+    return f"data: {'; '.join(parts)}"
+
+
 def own_words(labels: Sequence[str], ignored: Sequence[str] = ()) -> list[list[str]]:
     """Returns of each label the words that not all of them share, those that start with something `ignored` left out."""
     words = [label.split() for label in labels]

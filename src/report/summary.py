@@ -8,7 +8,7 @@ from .collect import Record
 
 
 def summary(records: Iterable[Record]) -> Table:
-    """One row a run: experiment, key, state, message, then every config key and every plain value of the results."""
+    """One row a run: experiment, key, state, message, numerics, then every config key and every plain value of the results."""
     records = list(records)
     configs = _keys(record.config for record in records)
     results = [key for key in _keys(record.result for record in records) if key not in configs]
@@ -18,12 +18,13 @@ def summary(records: Iterable[Record]) -> Table:
             record.key,
             record.state,
             record.message,
+            record.folder.run.numerics,
             *[record.config.get(key) for key in configs],
             *[record.result.get(key) for key in results],
         ]
         for record in records
     ]
-    return Table(["experiment", "key", "state", "message", *configs, *results], rows)
+    return Table(["experiment", "key", "state", "message", "numerics", *configs, *results], rows)
 
 
 def _keys(mappings: Iterable[dict[str, Any]]) -> list[str]:

@@ -13,7 +13,7 @@ from .collect import Record, record_of
 from .compare import against_best
 from .options import DEFAULT, Options
 from .page import Pictures, open_page
-from .settings import grouped, mean, own_words, result, setting
+from .settings import data_line, grouped, mean, own_words, result, setting
 from .summary import summary
 
 PREFIX = "train-"
@@ -120,7 +120,7 @@ def table(records: Iterable[Record]) -> Table:
                 _seconds(runs),
             ]
         )
-        data.append(f"data: {first.result['data']}")
+        data.append(data_line(first.result))
     notes = [_means(records), *dict.fromkeys(data)] if rows else []
     return Table(
         COLUMNS, rows, notes=notes, best={"test@best-val": "max", "test@last": "max", "mae": "min", "best/val": "max"}

@@ -20,7 +20,7 @@ from ..tracking import JsonlLog, read_jsonl
 from ..tracking.checkpoint import CheckpointFile, previous
 from ..tracking.files import atomic_write, from_json, remove_temporary_files, to_json
 from .lock import hold_lock, is_locked
-from .run import NUMERICS, Run
+from .run import Run, run_with_key
 
 
 @dataclass(frozen=True)
@@ -292,13 +292,12 @@ def collect(out: str | Path, experiment: str) -> list[RunFolder]:
 
 
 def _run_of(experiment: str, config: Path) -> Run:
-    """The run that a folder is named after, of whichever version of the numerics: reports are about old runs too."""
-    plain, label = read_config(config), (_read_status(config.parent)[0] or {}).get("label", "")
-    for numerics in range(NUMERICS, 0, -1):
-        run = Run(experiment, plain, label, numerics)
-        if run.key == config.parent.name:
-            return run
-    raise UserError(f"{config} is not the config that its folder is named after; delete the folder")
+    """The run that a folder is named after."""
+    label = (_read_status(config.parent)[0] or {}).get("label", "")
+    run = run_with_key(experiment, read_config(config), config.parent.name, label)
+    if run is None:
+        raise UserError(f"{config} is not the config that its folder is named after; delete the folder")
+    return run
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -50,3 +50,10 @@ class Run:
 
     def __hash__(self) -> int:
         return hash(self.key)
+
+
+def run_with_key(experiment: str, config: dict[str, Any], key: str, label: str = "") -> Run | None:
+    """Returns the run that has the key, of whichever version of the numerics: reports are about old runs too. None where the config is
+    not the one that the key was made of."""
+    versions = (Run(experiment, config, label, numerics) for numerics in range(NUMERICS, 0, -1))
+    return next((run for run in versions if run.key == key), None)

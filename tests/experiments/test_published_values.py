@@ -350,3 +350,20 @@ def test_other_values_of_published_keys_are_one_line(words, message):
 )
 def test_published_spellings(words, key, value):
     assert flat(composed(*words))[key] == value
+
+
+@pytest.mark.parametrize("model", ["s5", "s5-PTD"])
+def test_s5_centres_pathfinder_and_decays_biases_and_norms(model):
+    """As S5's own code, which P1's S5-PTD is a fork of, and unlike state-spaces: its reader and its AdamW have no such choice."""
+    for task in ("pathfinder", "pathx"):
+        assert composed(f"experiment=lra/{model}-{task}")["dataset"]["center"] is True
+    grouping = composed(f"experiment=lra/{model}-listops")["train"]["optimizer_param_grouping"]
+    assert grouping == {"bias_weight_decay": True, "normalization_weight_decay": True}
+
+
+def test_every_lra_experiment_says_what_an_epoch_costs():
+    for name, body in library.table_experiments(compose.EXPERIMENTS):
+        if name.startswith("lra/"):
+            assert "of one CPU thread" in body["reference"].get(
+                "epoch_cost", composed(f"experiment={name}")["reference"]["epoch_cost"]
+            )

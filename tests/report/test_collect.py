@@ -3,7 +3,11 @@
 import pytest
 
 from src.errors import UserError
-from src.report.collect import collect, experiments, failures, progress
+from src.report.collect import collect, experiments, failures, notices, progress
+from src.report.index.gather import Gatherer
+from src.report.summary import summary
+from src.sweep import Run, RunFolder
+from src.sweep.run import NUMERICS
 from tests.report.runs import STEPS, write_run
 
 
@@ -67,3 +71,38 @@ def test_folders_without_runs_are_the_users_mistake(tmp_path):
             experiments(folder)
     with pytest.raises(UserError, match="robustness"):
         collect([tmp_path / "out"], "robustness")
+
+
+def finished(out, numerics, warnings=(), **config):
+    folder = RunFolder(out, Run("theory-x", {"seed": 0, **config}, "a run", numerics))
+    folder.path.mkdir(parents=True)
+    with folder.locked():
+        folder.start({})
+        folder.finish({"loss": 0.1, "warnings": list(warnings)})
+    return folder.run.key
+
+
+def test_runs_of_older_numerics_are_named_and_give_way_to_newer_ones(tmp_path):
+    """Of a config that was run with both, only the newer run is reported; the page of all runs shows both, and says which is old."""
+    again, alone = finished(tmp_path, 1), finished(tmp_path, 1, seed=1)
+    new = finished(tmp_path, NUMERICS)
+    records = collect([tmp_path], "theory")
+    assert {record.key for record in records} == {alone, new}
+    (line,) = notices(records)
+    assert line.startswith(f"1 of 2 runs are of older numerics (now {NUMERICS})")
+    table = summary(records)
+    assert {row[table.columns.index("numerics")] for row in table.rows} == {1, NUMERICS}
+    gatherer = Gatherer(tmp_path)
+    shown = {run["key"]: run for run in gatherer.runs(gatherer.stamps())}
+    assert {key: run["state"] for key, run in shown.items()} == dict.fromkeys((again, alone, new), "done")
+    assert shown[new]["message"] == ""
+    assert shown[alone]["message"] == f"numerics 1, now {NUMERICS}"
+
+
+def test_warnings_of_runs_reach_the_reader(tmp_path):
+    for seed in range(7):
+        finished(tmp_path, NUMERICS, ["nothing is learned"], seed=seed)
+    lines = notices(collect([tmp_path], "theory"))
+    assert len(lines) == 6
+    assert lines[0].endswith("nothing is learned")
+    assert lines[-1] == "and 2 more warnings"

@@ -14,7 +14,7 @@ from src.tables import LINES, WIDTH
 RNG = np.random.default_rng(0)
 
 
-def write(out, layer, seed, accuracy, label="small/x", epochs=2, right=None, **changes):
+def write(out, layer, seed, accuracy, label="small/x", epochs=2, right=None, facts=None, **changes):
     config = {
         "model": {"layer": {"_name_": layer, "is_real": False}, "d_model": 8},
         "train": {"seed": seed, "monitor": "val/accuracy"},
@@ -40,7 +40,7 @@ def write(out, layer, seed, accuracy, label="small/x", epochs=2, right=None, **c
             "data": "digits: made up",
             "epoch_seconds": 2.5,
         }
-        folder.finish(result | rest)
+        folder.finish(result | rest | (facts or {}))
     return folder
 
 
@@ -163,3 +163,12 @@ def train_records(out):
     from src.report.collect import collect
 
     return collect([out], "train-")
+
+
+def test_a_table_says_what_the_data_are_and_a_sweep_what_was_not_learned(tmp_path):
+    facts = {"l_max": 2048, "vocabulary": 18, "class_counts": [30, 10, 60], "warnings": ["nothing is learned"]}
+    write(tmp_path, "s4", 0, 0.2, facts=facts)
+    text = train.report(tmp_path)
+    assert "data: digits: made up; L <= 2,048; 18 symbols; 3 classes of 10.0 to 60.0 % in training" in text
+    assert "nothing is learned" in text
+    assert "nothing is learned" in (tmp_path / "report" / "train.md").read_text()

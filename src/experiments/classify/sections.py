@@ -175,4 +175,9 @@ class Reference:
         published = [f"reference: {self.paper}, {self.table}{accuracy}"] if self.paper else []
         source = [f"values: {self.source}"] if self.source else []
         milestone = [f"milestone: {self.milestone}"] if self.milestone else []
-        return published + source + milestone + ([f"cost of an epoch: {self.epoch_cost}"] if self.epoch_cost else [])
+        cost = (
+            [f"cost of an epoch: {self.epoch_cost or 'not measured; --dry_run measures a step here'}"]
+            if self.paper
+            else []
+        )
+        return published + source + milestone + cost

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
-from ...sweep import Run, RunFolder
+from ...sweep import RunFolder
 from ...sweep.folder import read_config
 from ...sweep.lock import is_locked
+from ...sweep.run import NUMERICS, run_with_key
 from ...tracking import read_jsonl
 from ...tracking.files import from_json
 from ..settings import flat
@@ -60,7 +61,10 @@ class Gatherer:
             if path not in self._configs:
                 self._configs[path] = read_config(path / "config.yaml")
             config, experiment = self._configs[path], path.parent.name
-            folder = RunFolder(self.out, Run(experiment, config))
+            run = run_with_key(experiment, config, path.name)
+            if run is None:
+                return {}
+            folder = RunFolder(self.out, run)
             status = folder.status()
             rows = read_jsonl(path / "metrics.jsonl") if (path / "metrics.jsonl").exists() else []
         except (UserError, OSError, ValueError):
@@ -74,7 +78,8 @@ class Gatherer:
             "experiment": experiment,
             "label": _label(path) or path.name,
             "state": status.state,
-            "message": status.message,
+            "message": status.message
+            or ("" if run.numerics == NUMERICS else f"numerics {run.numerics}, now {NUMERICS}"),
             "step": step,
             "share": share,
             "seconds": round(status.seconds, 1),

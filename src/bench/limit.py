@@ -3,7 +3,8 @@
 | piece        | what is counted                                    | at which rate                                             |
 |--------------|----------------------------------------------------|-----------------------------------------------------------|
 | products     | every matrix product of the step, by its shapes    | that product alone, on operands of these shapes           |
-| transforms   | every row that is transformed, by its length       | a batch of rows that stays in cache                        |
+| transforms   | every row that the plain convolution transforms    | rows that stay in cache, by the library or by our loops,   |
+|              |                                                    | whichever is faster here                                   |
 | activations  | every tensor that is kept for the backward pass    | it and its gradient written once and read once             |
 
 Elementwise functions, recurrences, norms and the optimizer count as nothing, so no step can reach the limit; those with much of them
@@ -11,14 +12,18 @@ Elementwise functions, recurrences, norms and the optimizer count as nothing, so
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
+from unittest import mock
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ..ops.fftconv import FFTCONV, fftconv
+from ..ops.lanes import WIDTH
 from .timing import seconds
 
 aten = torch.ops.aten
@@ -64,7 +69,7 @@ class Work(TorchDispatchMode):
 
 
 def limit(step: Callable[[], object], repeats: int = 5) -> Limit:
-    """Returns the limit of a step, from one call of it and from measurements of its pieces on this machine now."""
+    """Returns the limit of a step, from two calls of it and from measurements of its pieces on this machine now."""
     work, kept = Work(), {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -73,11 +78,20 @@ def limit(step: Callable[[], object], repeats: int = 5) -> Limit:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    with saved_tensors_hooks(keep, lambda tensor: tensor), work:
+    with saved_tensors_hooks(keep, lambda tensor: tensor):
+        step()
+    with plain_transforms(), work:
         step()
     products = sum(count * _product_seconds(*key, repeats) for key, count in work.products.items())
     transforms = sum(count * _row_seconds(*key, repeats) for key, count in work.rows.items())
     return Limit(products, transforms, 2 * sum(kept.values()) * _copy_seconds_a_byte(repeats))
+
+
+@contextmanager
+def plain_transforms() -> Iterator[None]:
+    """The FFT convolution by the library's transforms, which can be counted: our compiled loops make none that torch sees."""
+    with mock.patch.dict(FFTCONV.forms, compiled=FFTCONV.forms["torch"]):
+        yield
 
 
 def _product_seconds(operation: Any, operands: tuple, repeats: int) -> float:
@@ -90,7 +104,16 @@ def _row_seconds(real: bool, n: int, dtype: torch.dtype, repeats: int) -> float:
     x = torch.zeros(max(1, RESIDENT_BYTES // (n * dtype.to_real().itemsize)), n if real else n // 2 + 1, dtype=dtype)
     transform = (lambda: torch.fft.rfft(x)) if real else (lambda: torch.fft.irfft(x, n=n))
     times = max(1, COPIED_BYTES // (16 * RESIDENT_BYTES))
-    return seconds({"": lambda: [transform() for _ in range(times)]}, repeats)[""] / (times * len(x))
+    library = seconds({"": lambda: [transform() for _ in range(times)]}, repeats)[""] / (times * len(x))
+    return min(library, _own_row_seconds(n // 2, dtype.to_real(), times, repeats))
+
+
+def _own_row_seconds(L: int, dtype: torch.dtype, times: int, repeats: int) -> float:
+    """Seconds of one of our transforms, as share of a convolution of one block of channels: its kernel, there and back."""
+    u, K = torch.zeros(4, L, WIDTH, dtype=dtype).transpose(1, 2), torch.zeros(WIDTH, L, dtype=dtype)
+    with torch.no_grad():
+        convolution = seconds({"": lambda: [fftconv(u, K, backend="compiled") for _ in range(times)]}, repeats)[""]
+    return convolution / (times * (2 * len(u) + 1) * WIDTH)
 
 
 def _copy_seconds_a_byte(repeats: int) -> float:

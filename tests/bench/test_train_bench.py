@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from src.bench import limit as train_limit
 from src.bench import train
 from src.bench.limit import Work, limit
 from src.ops.fftconv import fftconv
@@ -44,6 +45,9 @@ def test_the_limit_counts_products_transforms_and_what_is_kept():
         (True, 128, torch.float32): 2 * (10 + 5) + 10,
         (False, 128, torch.complex64): 10 + 5 + 10,
     }
+    with train_limit.plain_transforms(), Work() as plain:
+        fftconv(torch.randn(2, 16, 64), torch.randn(16, 64), backend="compiled")
+    assert plain.rows == {(True, 128, torch.float32): 48, (False, 128, torch.complex64): 32}
     found = limit(step, 1)
     assert all(part > 0 for part in found)
     assert found.total == sum(found)

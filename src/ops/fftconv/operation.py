@@ -66,13 +66,13 @@ def _triton(u: Tensor, K: Tensor, future: Tensor | None, dtype: torch.dtype) -> 
 
 
 def _probe(form: Callable[..., Tensor], device: torch.device) -> list[Tensor]:
-    """Causal with activations that arrive channels last, and two-sided with two kernels a channel."""
+    """Causal with activations that arrive channels last, and two-sided with two kernels a channel; few channels, and sixteen."""
     results = []
-    for C, L, two_sided in ((1, 37, False), (2, 20, True)):
+    for C, H, L, two_sided in ((1, 5, 37, False), (2, 5, 20, True), (1, 16, 23, False)):
         generator = torch.Generator().manual_seed(0)
         draw = lambda *shape, generator=generator: torch.randn(*shape, generator=generator)
-        u = draw(3, 5, L) if two_sided else draw(3, L, 5).transpose(1, 2)
-        kernels = [draw(C, 5, L) for _ in range(1 + two_sided)]
+        u = draw(3, H, L) if two_sided else draw(3, L, H).transpose(1, 2)
+        kernels = [draw(C, H, L) for _ in range(1 + two_sided)]
         leaves = [x.to(device).requires_grad_() for x in (u, *kernels)]
         run = lambda u, K, future=None: form(u, K, future, torch.float32)
         results += values_and_gradients(run, leaves)

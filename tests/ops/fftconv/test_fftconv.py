@@ -1,5 +1,6 @@
 """The FFT convolution against the sum that defines it: every form, causal and two-sided, every gradient, any length, blocks of any size."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import pad
@@ -8,6 +9,7 @@ from src.ops.backend import has_triton
 from src.ops.fftconv import FFTCONV, fftconv
 from src.ops.fftconv import torch as module
 from src.ops.fftconv.length import fft_length
+from src.ops.fftconv.plan import plan, points
 
 pytestmark = pytest.mark.usefixtures("poisoned")
 LENGTHS = [1, 2, 3, 7, 63, 64, 65, 127, 1000]
@@ -52,10 +54,10 @@ def test_equals_the_sum_and_so_do_its_gradients(form, L, two_sided):
 
 
 @pytest.mark.parametrize("L", [1, 15, 16, 40, 300])
-@pytest.mark.parametrize("H", [1, 3, 16, 37])
+@pytest.mark.parametrize("H", [1, 3, 17, 37])
 @pytest.mark.parametrize("C", [1, 2])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_compiled_form_has_the_bits_of_the_torch_form_in_every_layout(L, H, C, dtype):
+def test_channels_that_sixteen_does_not_divide_have_the_bits_of_the_torch_form_in_every_layout(L, H, C, dtype):
     generator = torch.Generator().manual_seed(L)
     K = torch.randn(C, H, L, generator=generator, requires_grad=True)
     flat = torch.randn(2, L, H, generator=generator).to(dtype)
@@ -67,6 +69,59 @@ def test_the_compiled_form_has_the_bits_of_the_torch_form_in_every_layout(L, H, 
                 y = fftconv(u, K, backend=form)
                 results.append([y, *torch.autograd.grad(y, (u, K), weights)])
             assert all(torch.equal(a, b) and a.stride() == b.stride() for a, b in zip(*results, strict=True))
+
+
+@pytest.mark.parametrize("L", [*LENGTHS, 48, 784])
+@pytest.mark.parametrize(("B", "C", "H"), [(3, 1, 32), (2, 3, 16)])
+@pytest.mark.parametrize("two_sided", [False, True])
+def test_sixteen_channels_side_by_side_equal_the_sum_and_so_do_their_gradients(L, B, C, H, two_sided):
+    exact_inputs = tensors(L, B, H, C)[: 3 if two_sided else 2]
+    exact = fftconv(*exact_inputs, backend="torch" if L > 100 else "reference")
+    weights = torch.randn(exact.shape, dtype=torch.float64)
+    wanted = [exact, *torch.autograd.grad(exact, exact_inputs, weights)]
+    for dtype, tolerance in ((torch.float64, 1e-14), (torch.float32, 1e-6)):
+        inputs = [x.detach().to(dtype).requires_grad_() for x in exact_inputs]
+        y = fftconv(*inputs, backend="compiled")
+        got = [y, *torch.autograd.grad(y, inputs, weights.to(dtype))]
+        for x, want in zip(got, wanted, strict=True):
+            assert (x - want).abs().max() <= tolerance * want.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_sixteen_channels_side_by_side_in_every_layout(dtype):
+    flat, weights = torch.randn(2, 40, 16).to(dtype), torch.randn(2, 40, 2, 16).permute(0, 2, 3, 1)
+    K, results = torch.randn(2, 16, 40, requires_grad=True), []
+    for u, w in ((flat.transpose(1, 2), weights), (flat.transpose(1, 2).contiguous(), weights.contiguous())):
+        u = u.detach().requires_grad_()
+        y = fftconv(u, K, backend="compiled")
+        assert y.stride(2) == 1
+        results.append([y, *torch.autograd.grad(y, (u, K), w)])
+    assert all(map(torch.equal, *results))
+
+
+def test_bits_do_not_depend_on_threads_or_on_the_other_sequences():
+    u, K, _ = (x.detach().float().requires_grad_() for x in tensors(70, B=3, H=48, C=1))
+    run = lambda u: [y := fftconv(u, K, backend="compiled"), *torch.autograd.grad(y.square().sum(), (u, K))]
+    one = run(u)
+    torch.set_num_threads(2)
+    try:
+        assert all(map(torch.equal, run(u), one))
+    finally:
+        torch.set_num_threads(1)
+    assert torch.equal(run(u[1:2])[0], one[0][1:2])
+
+
+def test_a_plan_has_every_frequency_once_and_is_less_than_twice_too_long():
+    for L in range(1, 3000):
+        m = points(L)
+        assert L <= m < max(5, 2 * L)
+    for m in (4, 8, 12, 16, 48, 96, 1024):
+        made = plan(m, "float64")
+        assert sorted({*made.pairs.ravel()}) == list(range(m))
+        x = np.arange(m // 2 + 1) / m
+        assert np.allclose(made.turns[:, 0], np.cos(2 * np.pi * x))
+        assert np.prod(made.factors) == m
+        assert made.factors[0] == 4
 
 
 @pytest.mark.parametrize("form", FFTCONV.forms)
@@ -88,10 +143,11 @@ def test_one_kernel_for_each_channel_needs_no_extra_axis(form):
     assert torch.equal(fftconv(u, K[0], F[0], backend=form), fftconv(u, K, F, backend=form)[:, 0])
 
 
-def test_causal_by_gradient():
-    u, K, _ = tensors(50, B=1, C=1)
+@pytest.mark.parametrize("H", [3, 16])
+def test_causal_by_gradient(H):
+    u, K, _ = tensors(50, B=1, H=H, C=1)
     jacobian = torch.autograd.functional.jacobian(lambda u: fftconv(u, K)[0, 0].sum(0), u)[:, 0].sum(1)
-    assert torch.triu(jacobian, 1).abs().max() < 1e-14
+    assert torch.triu(jacobian, 1).abs().max() < 1e-13
     assert torch.tril(jacobian).abs().max() > 0.1
 
 
@@ -128,10 +184,10 @@ def test_half_precision_output_is_the_float32_one_rounded_once(form, dtype):
     assert all(map(torch.equal, ours, same))
 
 
-@pytest.mark.parametrize("form", ["torch", "triton"])
+@pytest.mark.parametrize("form", ["torch", "triton", "compiled"])
 def test_only_inputs_are_kept_for_the_backward_pass(form):
     require(form)
-    u, K, _ = tensors(30)
+    u, K, _ = tensors(30, H=16)
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.numel()) or x, lambda x: x):
         fftconv(u, K, backend=form)

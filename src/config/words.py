@@ -5,11 +5,13 @@ key=1,2         several values: one run for each
 group=name, ~key, +key=value      for scripts whose config is composed from groups of files
 """
 
+import itertools
 import re
 from collections.abc import Iterable
 from typing import Any
 
 from ..errors import UserError
+from .grid import MOST_RUNS
 from .plain import check_plain
 from .yaml import check_no_resolver
 
@@ -32,6 +34,26 @@ def parse_word(word: str) -> Any:
         raise UserError(f"'{word}': {first_line}; expected key=value, such as lr=0.01 or N=[32,64]") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"'{word[:60]} ...': the value cannot be read ({str(error).splitlines()[0]})") from None
+
+
+def swept_values(word: str, override: Any) -> list[Any]:
+    """Returns the values of a word that has several: `a,b`, `choice(a,b)`, `range(1,4)`.
+
+    Raises:
+        UserError: it has none, too many, or they are not in the word in their order (Hydra's `interval`, `glob`, `shuffle`).
+    """
+    from hydra.errors import HydraException
+
+    where = f"'{word[:60]}'"
+    if getattr(override.value(), "shuffle", False):  # the same command would be another sweep
+        raise UserError(f"{where}: shuffled values have no order; expected such as a,b or choice(a,b) or range(1,4)")
+    try:
+        values = list(itertools.islice(override.sweep_iterator(), MOST_RUNS + 1))
+    except (HydraException, ValueError, ArithmeticError) as error:
+        raise UserError(f"{where}: {str(error).splitlines()[0]}; expected values such as a,b or range(1,4)") from None
+    if not 0 < len(values) <= MOST_RUNS:
+        raise UserError(f"{where}: {'too many values' if values else 'no value'}; expected 1 to {MOST_RUNS:,}")
+    return values
 
 
 def key_of(word: str) -> str:
@@ -61,7 +83,7 @@ def parse_assignments(words: Iterable[str]) -> dict[str, Any]:
         key = override.key_or_group
         if override.is_add() or override.is_force_add() or override.is_delete() or override.package is not None:
             raise UserError(f"'{word}': the config of this script has no groups; expected key=value")
-        value = _value(override)
+        value = swept_values(word, override) if override.is_sweep_override() else override.value()
         if value == "" or not key:
             raise UserError(f"'{word}': expected key=value, such as lr=1e-4 or N=[32,64] (null for no value)")
         check_no_resolver(word, f"'{word}'")
@@ -70,9 +92,3 @@ def parse_assignments(words: Iterable[str]) -> dict[str, Any]:
             raise UserError(f"'{word}': {key} is given twice")
         values[key] = value
     return values
-
-
-def _value(override: Any) -> Any:
-    if override.is_sweep_override():
-        return list(override.sweep_iterator())
-    return override.value()

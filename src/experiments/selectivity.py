@@ -230,6 +230,9 @@ def _runs(args: argparse.Namespace, words: Sequence[str]) -> list[Run]:
         )
     content = load_yaml(path)
     grids = section(content.pop("sweep", {}), f"{path}: sweep")
+    for name in grids:
+        if name not in GRIDS:
+            raise UserError(f"{path}: sweep: unknown grid '{name}'{did_you_mean(name, GRIDS)}")
     for name in ("dataset", "train", "model"):
         section(content.get(name, {}), f"{path}: {name}")
     content.pop("wandb", None)  # published files may hold a key; --wandb and the environment decide here

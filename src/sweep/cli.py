@@ -4,7 +4,8 @@ import argparse
 import re
 
 from ..config.command_line import SuggestingParser
-from ..errors import did_you_mean
+from ..config.grid import MOST_RUNS
+from ..errors import did_you_mean, shown
 from ..tracking.wandb_choice import MODES
 from .devices import Gpus, available_cores
 from .sweep import LAUNCHERS
@@ -116,18 +117,18 @@ def add_threads_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def positive_int(text: str) -> int:
-    """Returns a whole number of at least 1."""
-    if not re.fullmatch(r"\d+", text) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got '{text}'")
+    """Returns a whole number of at least 1 that at most 15 digits."""
+    if not re.fullmatch(r"\d{1,15}", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {shown(text)}")
     return int(text)
 
 
 def seed_list(text: str) -> tuple[int, ...]:
     """Returns the seeds 0..k-1 for "k", and those listed for "0,3,7"; a list of one is written "7,"."""
-    if re.fullmatch(r"\d+", text) and int(text) >= 1:
+    if re.fullmatch(r"\d{1,9}", text) and 1 <= int(text) <= MOST_RUNS:
         return tuple(range(int(text)))
-    if not re.fullmatch(r"\d+(,\d+)*,?", text) or "," not in text:
-        raise argparse.ArgumentTypeError(f"expected how many seeds (3) or which (0,3,7 or 7,), got '{text}'")
+    if not re.fullmatch(r"\d{1,10}(,\d{1,10})*,?", text) or "," not in text:
+        raise argparse.ArgumentTypeError(f"expected how many seeds (3) or which (0,3,7 or 7,), got {shown(text)}")
     seeds = [int(word) for word in text.rstrip(",").split(",")]
     if len(set(seeds)) < len(seeds):
         raise argparse.ArgumentTypeError(f"a seed is listed twice in '{text}'")
@@ -139,7 +140,7 @@ def gpu_list(text: str) -> Gpus:
     if text == "auto":
         return "auto"
     if not re.fullmatch(r"\d+(,\d+)*", text):
-        raise argparse.ArgumentTypeError(f"expected auto or which GPUs (0 or 0,2), got '{text}'")
+        raise argparse.ArgumentTypeError(f"expected auto or which GPUs (0 or 0,2), got {shown(text)}")
     gpus = tuple(int(word) for word in text.split(","))
     if len(set(gpus)) < len(gpus):
         raise argparse.ArgumentTypeError(f"a GPU is listed twice in '{text}'; more runs on one are --runs_per_gpu")

@@ -1,11 +1,14 @@
 """Files that no config should be: each is one line, for the scripts' own reader and for train.py's composition."""
 
+from argparse import ArgumentTypeError
+
 import pytest
 
-from src.config import build, load_yaml, parse_assignments
+from src.config import build, expand_grid, load_yaml, parse_assignments
 from src.errors import UserError
 from src.experiments.classify.compose import compose_all
 from src.experiments.classify.config import Adam, parse
+from src.sweep.cli import seed_list
 
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefg", "bcdefgh", strict=True)
@@ -80,6 +83,29 @@ def test_hostile_words_are_one_line(value, monkeypatch):
         with pytest.raises(UserError, match=r"^[^\n]+$") as caught:
             read()
         assert "secret" not in str(caught.value)
+
+
+SWEPT = ["range(0,1000000000)", "range(1,1e400)", "range(0,1,0)", "range(0.0,1.0,0.0)", "range(5,1)", "interval(0,1)", "glob(*)",
+         "shuffle(1,2)", "shuffle(range(1,1000000000))"]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", SWEPT)
+def test_a_sweep_that_has_no_end_or_no_order_is_one_line(value):
+    for read in (
+        lambda: parse_assignments([f"lr={value}"]),
+        lambda: compose_all(["experiment=smoke/digits", f"optimizer.lr={value}"], multirun=True),
+    ):
+        with pytest.raises(UserError, match=r"^[^\n]+expected [^\n]+$"):
+            read()
+
+
+def test_a_grid_larger_than_any_machine_is_one_line():
+    with pytest.raises(UserError, match="at most 100,000"):
+        expand_grid({}, {str(key): list(range(100)) for key in range(400)})
+    with pytest.raises(UserError, match="at most 100,000"):
+        compose_all(["experiment=smoke/digits", *(f"a{i}=range(0,1000)" for i in range(30))], multirun=True)
+    with pytest.raises(ArgumentTypeError, match="expected how many seeds"):
+        seed_list("99999999999")
 
 
 def test_plain_interpolation_stays(tmp_path):

@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Transformer
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError, YAMLError
 
 from ...config import check_no_resolver, check_plain, load_yaml
+from ...config.grid import check_size
 from ...config.own_code import TARGET
-from ...config.words import key_of, parse_word
+from ...config.words import key_of, parse_word, swept_values
 from ...errors import UserError, did_you_mean
 from ...resources import resource
 from . import library, own, published
@@ -60,6 +61,7 @@ def experiments() -> list[str]:
 def _points(words: Sequence[str], multirun: bool) -> Iterator[list[str]]:
     """The grid of single-valued words."""
     axes = [_axis(word, _parse(word), multirun) for word in words]
+    check_size(axes)
     return map(list, itertools.product(*axes))
 
 
@@ -75,7 +77,8 @@ def _axis(word: str, override: Override, multirun: bool) -> list[str]:
         return [word]
     if not multirun:
         raise UserError(f"'{word}': several values; add -m for one run each, or write a list as [a,b]")
-    return [f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator()]
+    values = swept_values(word, override)
+    return [f"{override.get_key_element()}={Transformer.str(value)}" for value in values]
 
 
 def _data(words: Sequence[str]) -> list[str]:

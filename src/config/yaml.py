@@ -1,11 +1,14 @@
 """YAML in. OmegaConf's loader reads `1e-4` as a number (plain YAML 1.1 reads it as text) and refuses a key that is given twice."""
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
+from omegaconf.basecontainer import BaseContainer
 from omegaconf.errors import OmegaConfBaseException
 
 from ..errors import UserError
@@ -41,6 +44,17 @@ def check_no_resolver(text: str, where: str) -> None:
         )
 
 
+@contextlib.contextmanager
+def without_resolvers() -> Iterator[None]:
+    """While entered OmegaConf knows no resolver, however one is spelt: by YAML escapes, in the name of another, in a list of defaults."""
+    known = BaseContainer._resolvers  # of the class; OmegaConf's own functions can remove them, but not give them back
+    BaseContainer._resolvers = {}
+    try:
+        yield
+    finally:
+        BaseContainer._resolvers = known
+
+
 def _parse_mapping(text: str, where: str, resolve: bool = True) -> dict[str, Any]:
     check_no_resolver(text, where)
     try:
@@ -49,7 +63,8 @@ def _parse_mapping(text: str, where: str, resolve: bool = True) -> dict[str, Any
             raise UserError(f"{where}: expected a mapping of 'key: value' lines")
         if _is_larger(content, LARGEST_FILE):
             raise UserError(f"{where}: holds more than {LARGEST_FILE:,} values, counting repeated ones, or itself")
-        parsed = OmegaConf.to_container(OmegaConf.create(text), resolve=resolve)
+        with without_resolvers():
+            parsed = OmegaConf.to_container(OmegaConf.create(text), resolve=resolve)
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
         raise UserError(f"{where}:{line} not valid YAML ({error.problem})") from None

@@ -3,6 +3,7 @@
 from argparse import ArgumentTypeError
 
 import pytest
+from omegaconf import OmegaConf
 
 from src.config import build, expand_grid, load_yaml, parse_assignments
 from src.errors import UserError
@@ -83,6 +84,34 @@ def test_hostile_words_are_one_line(value, monkeypatch):
         with pytest.raises(UserError, match=r"^[^\n]+$") as caught:
             read()
         assert "secret" not in str(caught.value)
+
+
+SECRET = "a-secret-of-the-environment"
+SPELT = {
+    "a default": "defaults:\n  - /pipeline: ${oc.env:SECRET}\n",
+    "an escaped default": 'defaults:\n  - /pipeline: "$\\u007boc.env:SECRET}"\n',
+    "an override": 'defaults:\n  - override /optimizer: "$\\x7boc.env:SECRET}"\n',
+    "the name of the resolver elsewhere": "a: ${${b}:SECRET}\nb: oc.env\n",
+    "decoded": 'a: "$\\u007boc.decode:$\\u007boc.env:SECRET}}"\n',
+    "selected": 'a: "$\\u007boc.select:b,1}"\n',
+    "a file's default": "defaults:\n  - theirs\n",
+    "Hydra's own": 'a: "$\\u007bhydra:runtime.cwd}"\n',
+}
+
+
+@pytest.mark.parametrize("text", SPELT.values(), ids=SPELT)
+def test_no_spelling_of_a_resolver_reads_the_environment(text, tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", SECRET)
+    (tmp_path / "theirs.yaml").write_text('# @package _global_\ndefaults:\n  - /pipeline: "$\\u007boc.env:SECRET}"\n')
+    file = tmp_path / "mine.yaml"
+    file.write_text("# @package _global_\n" + text)
+    with pytest.raises(UserError, match=r"^[^\n]+$") as caught:
+        compose_all([f"experiment={file}"])
+    assert SECRET not in str(caught.value)
+    if "defaults" not in text:
+        with pytest.raises(UserError, match=r"^[^\n]+$"):
+            load_yaml(file)
+    assert OmegaConf.create({"a": "${oc.env:SECRET}"}).a == SECRET  # who imports the suite keeps theirs
 
 
 SWEPT = ["range(0,1000000000)", "range(1,1e400)", "range(0,1,0)", "range(0.0,1.0,0.0)", "range(5,1)", "interval(0,1)", "glob(*)",

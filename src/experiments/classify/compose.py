@@ -22,6 +22,7 @@ from ...config import check_no_resolver, check_plain, load_yaml
 from ...config.grid import check_size
 from ...config.own_code import TARGET
 from ...config.words import key_of, parse_word, swept_values
+from ...config.yaml import without_resolvers
 from ...errors import UserError, did_you_mean
 from ...resources import resource
 from . import library, own, published
@@ -50,7 +51,8 @@ def compose_all(words: Sequence[str], multirun: bool = False) -> list[Composed]:
     library.register_tables(EXPERIMENTS)
     with initialize_config_dir(str(CONFIGS), version_base="1.3"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return [_compose(point) for point in points]
+        with without_resolvers():
+            return [_compose(point) for point in points]
 
 
 def experiments() -> list[str]:

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ..models.mamba_lm import MambaConfig, MambaLM
+from ..models.mamba_config import MambaConfig
+from ..models.mamba_lm import MambaLM
 from ..ops.selective_scan import SELECTIVE_SCAN, selective_scan
-from ..tasks.tokens import Copy, InductionHead, TokenTask, token_loss
+from ..tasks.token_scores import token_loss
+from ..tasks.tokens import Copy, InductionHead, TokenTask
 from .timing import Table, machine, peak_bytes, seconds
 
 BATCH, LENGTH, CHANNELS = 8, 384, 128

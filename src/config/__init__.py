@@ -2,6 +2,7 @@
 
 from .build import LARGEST, Count, NotNegative, Positive, Range, Seed, Size, build
 from .canonical import canonical_json
+from .flat import flat
 from .grid import expand_grid
 from .plain import check_plain, section
 from .words import parse_assignments
@@ -20,6 +21,7 @@ __all__ = [
     "check_no_resolver",
     "check_plain",
     "expand_grid",
+    "flat",
     "load_yaml",
     "parse_assignments",
     "section",

@@ -15,8 +15,8 @@ import torch
 
 from ..config.words import key_of, quoted
 from ..errors import UserError, did_you_mean
-from ..report import ablation as report
 from ..report.options import add_report_arguments
+from ..report.reporters import ABLATION, REPORTERS
 from ..resources import module
 from ..sweep import Control, Run, RunFolder
 from ..sweep.cli import SuggestingParser, add_common_arguments
@@ -35,7 +35,7 @@ from .classify.points import (
 )
 from .classify.run import prepare, train
 
-EXPERIMENT = report.PREFIX
+EXPERIMENT = ABLATION
 KINDS = ("optimised", "cond", "random")  # cond: optimised for the condition number alone
 BASELINES = ("s4d", "s4")
 AS_PUBLISHED = {
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("give --delta or --size, not both: a size is reached whatever its delta is")
     words = asked_words(EXPERIMENT, args, (*SHARED, "delta", "size", "objective"), words)
     runs = plan_runs(words, args.seeds, args.as_published)
-    return run_points(runs, module("experiments.ablation:work"), args, report.report)
+    return run_points(runs, module("experiments.ablation:work"), args, REPORTERS[EXPERIMENT])
 
 
 def plan_runs(words: Sequence[str], seeds: Sequence[int], as_published: bool = False) -> list[Run]:

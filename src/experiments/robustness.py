@@ -18,8 +18,8 @@ from ..config import build
 from ..config.words import quoted
 from ..errors import UserError, did_you_mean
 from ..linalg.legs_transfer import last_spike
-from ..report import robustness as report
 from ..report.options import add_report_arguments
+from ..report.reporters import REPORTERS, ROBUSTNESS
 from ..resources import module
 from ..sweep import Control, Interrupted, RunFolder
 from ..sweep.cli import SuggestingParser, add_common_arguments
@@ -39,7 +39,7 @@ from .classify.points import (
 from .classify.run import Around, Prepared, prepare, train, undisturbed_model
 from .robustness_probes import GROUPS, Probe, input_steps, layer_steps, middle_step, probes
 
-EXPERIMENT = report.PREFIX
+EXPERIMENT = ROBUSTNESS
 NOISE_SEED = 20231001  # every model meets the same draws
 MODELS = ("s4d", "s4-ptd", "s4", "s5", "s5-ptd")
 PERTURBED = ("s4-ptd", "s5-ptd")
@@ -124,7 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     base = first_config(words)
     build(Probing, base["probe"], "probe")
     runs = make_runs(EXPERIMENT, words, points(base, args.seeds), varied=("models", "perturbation"))
-    return run_points(runs, module("experiments.robustness:work"), args, report.report)
+    return run_points(runs, module("experiments.robustness:work"), args, REPORTERS[EXPERIMENT])
 
 
 def points(base: dict[str, Any], seeds: Sequence[int]) -> list[Point]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ..config import build
 from ..errors import UserError, did_you_mean
-from ..models.mamba_lm import MambaConfig, as_published
+from ..models.mamba_config import MambaConfig, as_published
 from ..tasks.tokens import Copy, InductionHead, TokenTask
 
 TASKS = ("delay", "induction_head")

@@ -28,9 +28,9 @@ from ..engine.state import seed_all
 from ..errors import UserError, did_you_mean, run_door
 from ..models import Classifier, ResidualBackbone, Tower
 from ..ops.backend import chosen, start_record
-from ..report import sinusoid as report
 from ..report.index import IndexPage
 from ..report.options import Options, add_report_arguments
+from ..report.reporters import REPORTERS, SINUSOID
 from ..resources import module
 from ..sweep import Control, Run, RunFolder
 from ..sweep.cli import SuggestingParser, add_common_arguments
@@ -39,7 +39,7 @@ from .classify.contents import content_hash
 from .classify.layers import Layer, parse_layer
 from .robustness import model_list
 
-EXPERIMENT = report.PREFIX
+EXPERIMENT = SINUSOID
 EXAMPLES = (
     "python -m src.experiments.sinusoid --seeds 2",
     "python -m src.experiments.sinusoid --set steps=500 d_model=16",
@@ -204,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         module("experiments.sinusoid:work"),
         args,
         steps=steps,
-        report=lambda folder: report.report(folder, Options.of(args, runs)),
+        report=lambda folder: REPORTERS[SINUSOID](folder, Options.of(args, runs)),
         page=IndexPage(args.out),
     )
 

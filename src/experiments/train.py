@@ -19,6 +19,7 @@ from ..errors import EXIT_FAILED, EXIT_INTERRUPTED, UserError
 from ..report import train as report
 from ..report.index import IndexPage
 from ..report.options import Options, add_report_arguments
+from ..report.reporters import REPORTERS, TRAIN
 from ..resources import module
 from ..stop import StopSignals
 from ..sweep import Control, Interrupted, Run, survey
@@ -127,7 +128,7 @@ def _run(one: Composed, config: TrainConfig) -> Run:
         changes = [started if key_of(word) == "train.ckpt" else word for word in changes]
     label = config.wandb.name or " ".join([one.experiment, *changes])
     name = re.sub(r"[^\w.-]+", "-", one.experiment)
-    return Run(f"{report.PREFIX}{name}", config.plain, label)
+    return Run(f"{TRAIN}{name}", config.plain, label)
 
 
 def _wandb(config: TrainConfig) -> WandbChoice:
@@ -162,7 +163,7 @@ def _sweep(runs: list[Run], configs: list[TrainConfig], args: argparse.Namespace
         module("experiments.classify.run:work"),
         args,
         steps=costs.steps,
-        report=lambda folder: report.report(folders, Options.of(args, runs)),
+        report=lambda folder: REPORTERS[TRAIN](folders, Options.of(args, runs)),
         page=IndexPage(config.out),
         devices=devices,
         cost=costs.of_step,

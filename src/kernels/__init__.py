@@ -1,18 +1,13 @@
 """Parameters in, convolution kernels out: one contract (`base.Kernel`) for S4, S4D, S4D-Real and S4-PTD."""
 
-from .base import DiscreteSystem, Kernel
-from .diagonal import DiagonalKernel
-from .diagonal_system import DiagonalSystem
-from .dplr import DPLRKernel
-from .ptd import ptd_kernel
-from .real_diagonal import RealDiagonalKernel
+from ..lazy import attach
 
-__all__ = [
-    "DPLRKernel",
-    "DiagonalKernel",
-    "DiagonalSystem",
-    "DiscreteSystem",
-    "Kernel",
-    "RealDiagonalKernel",
-    "ptd_kernel",
-]
+PLACES = {
+    "base": ("DiscreteSystem", "Kernel"),
+    "diagonal": ("DiagonalKernel",),
+    "diagonal_system": ("DiagonalSystem",),
+    "dplr": ("DPLRKernel",),
+    "ptd": ("ptd_kernel",),
+    "real_diagonal": ("RealDiagonalKernel",),
+}
+__getattr__, __all__ = attach(__name__, PLACES)

@@ -17,8 +17,11 @@ Every layer has
     discrete()                                                 the matrices of one step; keep them, pass them to `step`
 """
 
-from .mixer import Mixer
-from .s4 import S4Block
-from .s5 import S5, S5Block, S5Options
+from ..lazy import attach
 
-__all__ = ["S5", "Mixer", "S4Block", "S5Block", "S5Options"]
+PLACES = {
+    "mixer": ("Mixer",),
+    "s4": ("S4Block",),
+    "s5": ("S5", "S5Block", "S5Options"),
+}
+__getattr__, __all__ = attach(__name__, PLACES)

@@ -7,7 +7,6 @@ The SSM is S6, or a time-invariant diagonal one (S4D) as in P2's comparison (arX
 """
 
 import math
-from enum import Enum
 from typing import NamedTuple
 
 import torch
@@ -19,23 +18,7 @@ from ..kernels.parameters import register
 from ..ops.causal_conv import causal_conv_silu
 from ..ops.fftconv import fftconv
 from .s6 import FULLY_SELECTIVE, S6, Selective
-
-
-class SSMType(Enum):
-    """The values are the configs' names."""
-
-    S6_REAL = "S6-Real"
-    S6_COMPLEX = "S6-Complex"
-    S4D_REAL = "S4D-Real"
-    S4D_COMPLEX = "S4D-Complex"
-
-    @property
-    def over_complex(self) -> bool:
-        return self in (SSMType.S6_COMPLEX, SSMType.S4D_COMPLEX)
-
-    @property
-    def selective(self) -> bool:
-        return self in (SSMType.S6_REAL, SSMType.S6_COMPLEX)
+from .ssm_type import SSMType
 
 
 class MambaState(NamedTuple):

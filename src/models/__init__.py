@@ -1,8 +1,11 @@
 """Whole models: a tower (encoder, residual backbone, pooling) under a classifier's or a retrieval model's head."""
 
-from .backbone import ResidualBackbone
-from .classifier import Classifier
-from .retrieval import Retrieval
-from .tower import Tower
+from ..lazy import attach
 
-__all__ = ["Classifier", "ResidualBackbone", "Retrieval", "Tower"]
+PLACES = {
+    "backbone": ("ResidualBackbone",),
+    "classifier": ("Classifier",),
+    "retrieval": ("Retrieval",),
+    "tower": ("Tower",),
+}
+__getattr__, __all__ = attach(__name__, PLACES)

@@ -84,10 +84,12 @@ def inlined_in_order(function: Callable) -> Callable:
     return numba.njit(cache=True, **(_OPTIONS | {"fastmath": IN_ORDER}), **INLINED)(function)
 
 
-def announce_compilation() -> None:
-    """Says so where nothing of this version has been compiled on this machine yet, which takes a minute or two once."""
-    folder = Path(numba.config.CACHE_DIR)
-    if not folder.is_dir() or not any(folder.iterdir()):
-        print(
-            f"compiling the CPU loops: a minute or two, the first time on this machine (kept in {folder})", flush=True
-        )
+def is_compiled() -> bool:
+    """Tells whether any loop of this version has been compiled on this machine."""
+    folder = cache_folder()
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def cache_folder() -> Path:
+    """Returns where the machine code of this version is kept."""
+    return Path(numba.config.CACHE_DIR)

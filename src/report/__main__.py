@@ -12,21 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import UserError, did_you_mean, run_door
+from ..lazy import later
 from ..sweep.cli import SuggestingParser
 from ..sweep.lock import check_writable
-from . import ablation, packed, robustness, selectivity, sinusoid, theory, train
 from .collect import experiments
 from .options import Options, add_report_arguments
 from .page import report_folder
-
-REPORTERS = {  # start of an experiment's name -> its report
-    theory.PREFIX: theory.report,
-    selectivity.PREFIX: selectivity.report,
-    robustness.PREFIX: robustness.report,
-    ablation.PREFIX: ablation.report,
-    sinusoid.PREFIX: sinusoid.report,
-    train.PREFIX: train.report,
-}
+from .reporters import REPORTERS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,23 +55,11 @@ def _experiments(folder: Path) -> dict[str, Path]:
     raise UserError(f"{folder}: no such folder{did_you_mean(str(folder), words[:20])}")
 
 
-def _theory_ptd(arguments: list[str]) -> int:
-    from . import ptd_theory  # draws at once: needs matplotlib
-
-    return ptd_theory.main(arguments)
-
-
-def _theory_bounds(arguments: list[str]) -> int:
-    from . import theory_bounds  # draws at once: needs matplotlib
-
-    return theory_bounds.main(arguments)
-
-
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
-    "theory-ptd": _theory_ptd,
-    "theory-bounds": _theory_bounds,
-    "pack": packed.main_pack,
-    "unpack": packed.main_unpack,
+    "theory-ptd": later("report.ptd_theory:main"),
+    "theory-bounds": later("report.theory_bounds:main"),
+    "pack": later("report.packed:main_pack"),
+    "unpack": later("report.packed:main_unpack"),
 }
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ from .collect import Record
 from .compare import against_best
 from .options import DEFAULT, Options
 from .page import Pictures
+from .reporters import ABLATION
 from .settings import grouped, mean, result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PREFIX = "ablation"
 COMPARED = (
     "model",
     "seed",
@@ -148,11 +148,11 @@ def figure(runs: list[Record]) -> "Figure":
 
 def _pictures(runs: list[Record], ending: str) -> Pictures:
     if any(run.config["perturbation"] for run in runs):
-        yield f"{PREFIX}{ending}", figure(runs), CAPTION
+        yield f"{ABLATION}{ending}", figure(runs), CAPTION
 
 
 LAYOUT = Layout(
-    prefix=PREFIX,
+    prefix=ABLATION,
     title="Ablation",
     headline="Ablation: the size of the perturbation",
     compared=COMPARED,

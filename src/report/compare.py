@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ..config import flat
 from ..tables import Table
 from .collect import Record
-from .settings import flat
 from .statistics import Comparison, paired_accuracies, paired_t
 
 Measure = Callable[[Record], float | None]

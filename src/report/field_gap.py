@@ -6,11 +6,12 @@ The paper: S4D on sequential CIFAR-10 has 89.10 % complex (one run) and at most 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..config import flat
 from ..tables import Table
 from . import style
 from .collect import Record
 from .compare import difference
-from .settings import flat, grouped, mean, result, setting
+from .settings import grouped, mean, result, setting
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

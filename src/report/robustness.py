@@ -12,10 +12,10 @@ from .collect import Record
 from .compare import COLUMNS as COMPARED_COLUMNS
 from .compare import against_best, all_pairs
 from .options import DEFAULT, Options
+from .reporters import ROBUSTNESS
 from .settings import grouped, mean, result
 from .statistics import LEVEL, paired_accuracies, paired_t
 
-PREFIX = "robustness"
 COMPARED = ("model", "seed", "perturbation", "perturbation_hash", "perturbation_size")
 MEASURES = ("val_accuracy", "test_accuracy", "noisy_accuracy")
 NOTE = (
@@ -168,7 +168,7 @@ def probes(runs: list[Record]) -> Table:
 
 
 LAYOUT = Layout(
-    prefix=PREFIX,
+    prefix=ROBUSTNESS,
     title="Robustness experiment",
     headline="Robustness: S4D against S4-PTD",
     compared=COMPARED,

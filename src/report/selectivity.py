@@ -8,18 +8,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..config import canonical_json
+from ..config import canonical_json, flat
 from ..errors import UserError
 from ..tables import Table
 from . import selectivity_tables as tables
 from .collect import Record
 from .options import DEFAULT, Options
 from .page import Page, Pictures, open_page
+from .reporters import SELECTIVITY
 from .selectivity_learning import delays_of, time_to_learn
-from .settings import flat, grouped
+from .settings import grouped
 from .summary import summary
 
-PREFIX = "selectivity"
 TASKS = {"delay": "copy", "induction_head": "induction head"}
 
 
@@ -74,7 +74,7 @@ def report(
         UserError: no such runs there, a damaged run folder, or a folder that cannot be written to.
     """
     headline = "Selectivity: real against complex Mamba"
-    with open_page(folders, PREFIX, "Selectivity experiments", headline, options, expected=expected) as page:
+    with open_page(folders, SELECTIVITY, "Selectivity experiments", headline, options, expected=expected) as page:
         if title_note:
             page.note(title_note)
         variants = grouped(page.records, Variant.of)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..config import canonical_json
+from ..config import canonical_json, flat
 from .collect import Record
 from .statistics import Estimate, t_interval
 
@@ -20,14 +20,6 @@ def setting(config: Mapping[str, Any], varied: Iterable[str]) -> str:
     """Returns all of a config but the keys that are compared, which may be dotted: runs of one setting are equal in it."""
     varied = set(varied)
     return canonical_json({key: value for key, value in flat(config).items() if key not in varied})
-
-
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns the config with dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return found
 
 
 def mean(records: Iterable[Record], measure: Callable[[Record], float | None]) -> Estimate | None:

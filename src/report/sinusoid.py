@@ -12,12 +12,12 @@ from . import style
 from .collect import Record
 from .options import DEFAULT, Options
 from .page import open_page
+from .reporters import SINUSOID
 from .settings import grouped, mean, result, setting
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PREFIX = "sinusoid"
 COMPARED = ("model", "seed", "perturbation", "perturbation_hash")
 COLORS = {"s4d": style.COMPLEX, "s4-ptd": style.REAL, "s4": style.TARGET}
 NAMES = {"s4d": "S4D", "s4-ptd": "S4-PTD", "s4": "S4"}
@@ -39,7 +39,7 @@ def report(
         UserError: no such runs there, or a folder that cannot be written to.
     """
     title = "Sinusoid regression"
-    with open_page(folders, PREFIX, title, title, options, expected=expected) as page:
+    with open_page(folders, SINUSOID, title, title, options, expected=expected) as page:
         means, singles = [], []
         done = [record for record in page.records if record.done]
         settings = grouped(done, lambda record: setting(record.config, COMPARED))

@@ -7,13 +7,13 @@ from ..tables import Table
 from .collect import Record
 from .options import DEFAULT, Options
 from .page import Page, open_page
+from .reporters import THEORY
 from .settings import grouped
 from .summary import summary
 from .theory_frontier import excesses, prices, reached, runs_table
 from .theory_steps import durations
 from .theory_tables import Variant, errors, only, targets_of_seeds
 
-PREFIX = "theory"
 _FRONTIER = {"reached": reached, "prices": prices, "excess": excesses, "steps": durations}
 
 
@@ -38,7 +38,7 @@ def report(
         UserError: no theory runs there, a damaged run folder, or a folder that cannot be written to.
     """
     headline = "Theory experiment: real against complex diagonal SSMs"
-    with open_page(folders, PREFIX, "Theory experiment", headline, options, name="table", expected=expected) as page:
+    with open_page(folders, THEORY, "Theory experiment", headline, options, name="table", expected=expected) as page:
         if title_note:
             page.note(title_note)
         variants = grouped(page.records, Variant.of)

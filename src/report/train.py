@@ -13,10 +13,10 @@ from .collect import Record, record_of
 from .compare import against_best
 from .options import DEFAULT, Options
 from .page import Pictures, open_page
+from .reporters import TRAIN
 from .settings import data_line, grouped, mean, own_words, result, setting
 from .summary import summary
 
-PREFIX = "train-"
 CURVES = "curves.png"
 SEED = "train.seed"
 SPLITS = {"train": style.DASHED, "val": "-"}
@@ -37,7 +37,7 @@ def report(
     Raises:
         UserError: no runs of `train.py` there, or a folder that cannot be written to.
     """
-    with open_page(folders, PREFIX, "Training runs", "Training runs", options, expected=expected) as page:
+    with open_page(folders, TRAIN, "Training runs", "Training runs", options, expected=expected) as page:
         means, singles = [], []
         for experiment, runs in grouped(page.records, lambda r: r.experiment).items():
             done = [record for record in runs if record.done]

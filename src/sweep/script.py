@@ -63,7 +63,7 @@ def run_script(
     workers = count_workers(devices, args.num_cpus, args.runs_per_gpu)
     todo = survey(runs, args.out)
     busy = contention(workers * threads_of(make_slots(devices, workers), args.launcher, args.threads))
-    if todo.new or todo.interrupted:
+    if todo.left:
         if not args.dry_run:
             check_writable(Path(args.out))
         if busy:
@@ -102,7 +102,7 @@ def say_cost(
     shorter: Shorter | None,
 ) -> None:
     """Measures a step of the runs that are left and prints what all of them will cost; nothing where none is left."""
-    left = {run: max(1, steps(run) - (status.step or 0)) for run, status in todo.new + todo.interrupted}
+    left = {run: max(1, steps(run) - (status.step or 0)) for run, status in todo.left}
     if not left:
         return
     measured: dict[Hashable, StepCost] = {}

@@ -18,6 +18,11 @@ class Survey:
     running: list[tuple[Run, Status]] = field(default_factory=list)
     new: list[tuple[Run, Status]] = field(default_factory=list)
 
+    @property
+    def left(self) -> list[tuple[Run, Status]]:
+        """The runs that a sweep would train: new ones, and those to be continued."""
+        return self.new + self.interrupted
+
     def summary(self) -> str:
         """One line of counts."""
         named = ("done", "interrupted", "failed", "running", "new")

@@ -19,14 +19,15 @@ draws from.
 """
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from ..errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 TRAINING, HELD_OUT = 0, 1  # streams of data; they never meet
 
@@ -34,8 +35,8 @@ TRAINING, HELD_OUT = 0, 1  # streams of data; they never meet
 class TokenBatch(NamedTuple):
     """B sequences; a target of -100 is not scored."""
 
-    inputs: Tensor  # (B, L) int64
-    targets: Tensor  # (B, L) int64
+    inputs: "Tensor"  # (B, L) int64
+    targets: "Tensor"  # (B, L) int64
 
 
 @dataclass(frozen=True)
@@ -49,14 +50,16 @@ class TokenTask:
     symbols: int = 15
 
     def batch(
-        self, seed: int, step: int, size: int, stream: int = TRAINING, device: torch.device | str = "cpu"
+        self, seed: int, step: int, size: int, stream: int = TRAINING, device: "torch.device | str" = "cpu"
     ) -> TokenBatch:
         """Returns the batch of one step; the same arguments always give the same batch."""
+        import torch  # a config asks its task for sizes only, and does not wait for it
+
         bits = np.random.Philox(key=[seed, stream], counter=[0, step, 0, 0])
         inputs, targets = self.examples(np.random.Generator(bits), size)
         return TokenBatch(torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device))
 
-    def held_out(self, seed: int, size: int = 1000, device: torch.device | str = "cpu") -> TokenBatch:
+    def held_out(self, seed: int, size: int = 1000, device: "torch.device | str" = "cpu") -> TokenBatch:
         """Returns the fresh examples that accuracy is measured on (the paper: 1000)."""
         return self.batch(seed, 0, size, HELD_OUT, device)
 
@@ -161,28 +164,6 @@ class InductionHead(TokenTask):
     @property
     def vocab_size(self) -> int:
         return max(self.symbols + 1, 16)
-
-
-def token_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross-entropy over the scored steps. logits: (B, L, V); targets: (B, L)."""
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
-
-
-class Accuracies(NamedTuple):
-    """Shares of right answers among the scored steps, each a scalar tensor."""
-
-    token: Tensor
-    sequence: Tensor  # all of them right
-    first: Tensor
-    last: Tensor
-
-
-def accuracies(logits: Tensor, targets: Tensor) -> Accuracies:
-    """logits: (B, L, V); targets: (B, L), scored at the same steps in every sequence."""
-    scored = (targets[0] != -100).nonzero()[:, 0]
-    right = logits[:, scored].argmax(-1) == targets[:, scored]
-    share = lambda hits: hits.float().mean()
-    return Accuracies(share(right), share(right.all(1)), share(right[:, 0]), share(right[:, -1]))
 
 
 def _at_least(least: int, **values: int) -> None:

@@ -16,11 +16,12 @@ from src.engine.device import loss_scaler
 from src.engine.state import seed_all
 from src.engine.step import Step
 from src.experiments.classify.goal import ClassShares
-from src.experiments.selectivity import scores
+from src.experiments.selectivity_work import scores
 from src.kernels import DiagonalKernel, DPLRKernel
 from src.layers import S4Block
 from src.models import Classifier, ResidualBackbone, Tower
-from src.models.mamba_lm import MambaConfig, MambaLM
+from src.models.mamba_config import MambaConfig
+from src.models.mamba_lm import MambaLM
 from src.tasks.tokens import Copy
 from tests.engine.waits import watched
 

@@ -8,10 +8,11 @@ import sys
 import pytest
 import torch
 
-from src.engine import MemoryStore, load_weights, read_checkpoint, weights_in
+from src.engine import MemoryStore, load_weights, weights_in
 from src.errors import EXIT_INTERRUPTED
 from src.stop import Interrupted
 from src.tracking import JsonlLog, read_jsonl
+from src.tracking.checkpoint import read_checkpoint
 from tests.engine.ports import FileStore
 from tests.engine.small import fingerprint, full_run, without_times
 

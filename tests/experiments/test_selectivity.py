@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from src.experiments import selectivity
-from src.experiments.selectivity import main, scored_steps, work
+from src.experiments.selectivity import main
 from src.experiments.selectivity_config import from_flat, from_plain
+from src.experiments.selectivity_work import scored_steps, work
 from src.models.mamba_lm import MambaLM
 from src.report import selectivity as report
 from src.sweep import Control, Interrupted, Run, RunFolder, collect

@@ -11,7 +11,8 @@ import pytest
 
 from src.errors import UserError
 from src.experiments import theory
-from src.experiments.theory import main, work
+from src.experiments.theory import main
+from src.experiments.theory_work import work
 from src.sweep import Control, Interrupted, Run, RunFolder, collect
 from src.theory.config import TheoryConfig
 from src.theory.polar import impulse_response

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.engine import read_checkpoint
 from src.errors import EXIT_INTERRUPTED, UserError
 from src.experiments.classify.compose import compose_all
 from src.experiments.classify.config import parse
@@ -18,6 +17,7 @@ from src.experiments.classify.run import prepare, train
 from src.experiments.train import main
 from src.report import train as report
 from src.sweep import Control, Interrupted, Run, RunFolder, collect
+from src.tracking.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).parents[2]
 SMALL = [

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from src.errors import UserError
-from src.models.mamba_lm import MambaConfig, MambaLM, as_published
-from src.tasks.tokens import Copy, accuracies, token_loss
+from src.models.mamba_config import MambaConfig, as_published
+from src.models.mamba_lm import MambaLM
+from src.tasks.token_scores import accuracies, token_loss
+from src.tasks.tokens import Copy
 
 TYPES = ("S6-Real", "S6-Complex", "S4D-Real", "S4D-Complex")
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from src.errors import UserError
-from src.tasks.tokens import HELD_OUT, Copy, InductionHead, accuracies, token_loss
+from src.tasks.token_scores import accuracies, token_loss
+from src.tasks.tokens import HELD_OUT, Copy, InductionHead
 
 TASKS = [
     Copy(),

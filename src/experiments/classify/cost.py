@@ -8,7 +8,7 @@ from ...config import canonical_json
 from ...cost import StepCost
 from ...engine.measure import training_cost
 from ...engine.plan import limited
-from ...ops.jit import announce_compilation
+from ...ops.announce import announce_compilation
 from ...sweep import Run
 from .config import TrainConfig, parse
 from .data import load_splits

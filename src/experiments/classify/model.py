@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from ...dataloaders import Splits
-from ...engine import Ema, TrainState, load_weights, make_optimizer, read_checkpoint, weights_in
+from ...engine import Ema, TrainState, load_weights, make_optimizer, weights_in
 from ...engine.optim import Group, parameter_groups
 from ...engine.state import seed_all
 from ...models import Classifier, ResidualBackbone, Retrieval, Tower
+from ...tracking.checkpoint import read_checkpoint
 from .config import TrainConfig
 from .own import OwnTask
 from .sections import RetrievalTask

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from ...config import load_yaml
 from ...config.own_code import TARGET
-from ...engine import load_weights, read_checkpoint, weights_in
+from ...engine import load_weights, weights_in
 from ...errors import UserError, did_you_mean
+from ...tracking.checkpoint import read_checkpoint
 from .config import TrainConfig, parse
 from .model import DataShape, build_model
 from .own import named_in

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...config import flat
 from ...errors import UserError
 from ...sweep import RunFolder
 from ...sweep.folder import read_config
@@ -16,7 +17,6 @@ from ...sweep.lock import is_locked
 from ...sweep.run import NUMERICS, run_with_key
 from ...tracking import read_jsonl
 from ...tracking.files import from_json
-from ..settings import flat
 from .progress import share_done
 
 STATES = ("running", "done", "interrupted", "failed", "new")

@@ -8,8 +8,8 @@ import importlib
 __version__ = "0.2.0"
 __all__ = [
     "S4", "S4D", "S4PTD", "S5", "DPLRKernel", "DiagonalKernel", "DiagonalSystem", "Kernel", "Mamba", "Perturbation", "RealDiagonalKernel",
-    "S4DReal", "UserError", "check_layer", "fftconv", "load_perturbation", "load_trained", "parameter_groups", "ptd_kernel", "scan",
-    "selective_scan", "solve_ptd",
+    "S4DReal", "UserError", "check_layer", "fftconv", "load_perturbation", "load_published", "load_trained", "parameter_groups",
+    "ptd_kernel", "scan", "selective_scan", "solve_ptd",
 ]  # fmt: skip
 
 

@@ -27,14 +27,15 @@ from .layers.mamba import MambaBlock, SSMType, mamba_block
 from .layers.s5_init import normal_eigenbasis, perturbed_eigenbasis
 from .linalg.ptd import Perturbation, Spec, default_size, named_perturbation, solve_cached
 from .linalg.ptd import load_perturbation as _load
+from .models.published import load_published
 from .ops.fftconv import fftconv
 from .ops.scan import scan
 from .ops.selective_scan import selective_scan
 
 __all__ = [
     "S4", "S4D", "S4PTD", "S5", "DPLRKernel", "DiagonalKernel", "DiagonalSystem", "Kernel", "Mamba", "Perturbation", "RealDiagonalKernel",
-    "S4DReal", "UserError", "check_layer", "fftconv", "load_perturbation", "load_trained", "parameter_groups", "ptd_kernel", "scan",
-    "selective_scan", "solve_ptd",
+    "S4DReal", "UserError", "check_layer", "fftconv", "load_perturbation", "load_published", "load_trained", "parameter_groups",
+    "ptd_kernel", "scan", "selective_scan", "solve_ptd",
 ]  # fmt: skip
 
 

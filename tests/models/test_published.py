@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import src as ssm
 from src.errors import UserError
-from src.models.published import S4_FORMATS
+from src.models.published.s4 import S4_FORMATS
 
 B, L, H, N, C, EXACT = 2, 40, 6, 3, 2, {"rtol": 2e-4, "atol": 2e-5}
 PAGE = Path(__file__).parents[2] / "docs" / "library.md"
@@ -125,8 +125,9 @@ def test_s4_of_the_v4_configs_and_inside_a_model():
     torch.testing.assert_close(layer(x).double(), want, **EXACT)
 
 
-def test_s4_of_version_3():
-    weights, x = s4_weights(), torch.randn(B, L, H)
+@pytest.mark.parametrize("n_ssm", [1, 2])
+def test_s4_of_version_3(n_ssm):
+    weights, x = s4_weights(n_ssm=n_ssm), torch.randn(B, L, H)
     names = {"inv_dt": "log_dt", "A_real": "inv_w_real", "A_imag": "w_imag", "l_kernel": "L"}
     old = {
         re.sub(r"layer\.kernel\.(\w+)", lambda m: f"kernel.kernel.{names.get(m[1], m[1])}", k): v

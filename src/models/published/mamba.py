@@ -37,6 +37,11 @@ class _Parts(NamedTuple):
 
 
 def language_model(weights: Weights, s4d_gate: bool) -> MambaLM:
+    """Returns the model of a whole state dict, whose sizes and kind its names and shapes say.
+
+    Raises:
+        UserError: missing, unexpected or misshapen weights.
+    """
     around = _MODELS["mamba-ssm" if any(name.startswith("backbone.") for name in weights) else "MambaLM"]
     numbers = {
         name[len(around["layers"]) + 1 :].partition(".")[0]

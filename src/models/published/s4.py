@@ -64,6 +64,11 @@ LENGTHS = ("layer.kernel.l_kernel", "kernel.kernel.L")  # L where C is stored as
 
 
 def s4_block(weights: Weights, dt_transform: str, disc: str | None, activation: str | None) -> S4Block:
+    """Returns the block of a layer's state dict; the arguments are those of `load_published`.
+
+    Raises:
+        UserError: missing, unexpected or misshapen weights.
+    """
     name, format = min(S4_FORMATS.items(), key=lambda item: item[1].unlike(weights))
     check_names(name, weights, format.names, format.optional)
     length = next((int(weights[key]) for key in LENGTHS if key in weights), 0)

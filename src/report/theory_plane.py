@@ -18,7 +18,7 @@ CAPTION = (
     "the panel shows the target of the best real run."
 )
 COLUMNS = 3
-SIZES = np.geomspace(1e-1, 1e8, 46)  # ||w||_1 at which the frontier is drawn
+SIZES = np.geomspace(1e-1, 1e8, 181)  # ||w||_1 at which the frontier is drawn
 _SHADE = "#E3E3E3"
 
 
@@ -59,7 +59,7 @@ def _figure(records: list[Record], t: int) -> Figure:
 def _panel(axis: plt.Axes, records: list[Record]) -> None:
     shown = choice(False)(only(records, complex_option=False)) or records[0]
     frontier = frontier_for(shown)
-    errors = [frontier.at(float(M)).lower for M in SIZES]
+    errors = frontier.least(SIZES)
     axis.fill_between(SIZES, 0, errors, color=_SHADE, linewidth=0, zorder=0)
     axis.plot(SIZES, errors, color=style.BOUND, linewidth=1.2, zorder=4)
     records = [record for record in records if frontier_for(record) is frontier]

@@ -5,46 +5,29 @@ when its excess over the exact frontier at its own ||w||_1 is. Excess is also sm
 counts is the step from which it stays small to the end of the run. All records given to a function are of one variant.
 """
 
-from functools import cache
-
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from ..tables import Table
-from ..theory.frontier import LARGEST, SMALLEST
 from .collect import Record
 from .theory_frontier import frontier_for
 from .theory_tables import TITLES, only, tasks_of, values_of
 
 EXCESS, ERROR = 0.02, 1e-3  # what is near for a real run, what is near for a complex one
-_GRID = np.geomspace(SMALLEST, LARGEST, 67)
 
 
 def steps(record: Record) -> float:
     """Returns the first logged step from which the run stays near to its end; infinity where it ends too far, nan without ||w||_1."""
     at, loss = record.curve("loss")
+    if not len(at):
+        return float("nan")
     if record.config["complex_option"]:
         far = loss > ERROR
     else:
         if len(record.curve("w_l1")[0]) != len(at):
             return float("nan")
-        far = loss > (1 + EXCESS) * _least(record)(record.curve("w_l1")[1])
-    if not len(at):
-        return float("nan")
+        far = loss > (1 + EXCESS) * frontier_for(record).least(record.curve("w_l1")[1])
     last = np.flatnonzero(far)
     return float(at[0] if not len(last) else at[last[-1] + 1] if last[-1] + 1 < len(at) else np.inf)
-
-
-def _least(record: Record):
-    """The frontier between a few of its points, as a function of ||w||_1; to 1e-3."""
-    return _interpolated(frontier_for(record))
-
-
-@cache
-def _interpolated(frontier):
-    errors = np.array([frontier.at(float(M)).lower for M in _GRID])
-    curve = PchipInterpolator(np.log(_GRID), errors)
-    return lambda w: curve(np.log(np.clip(w, SMALLEST, LARGEST)))
 
 
 def durations(records: list[Record]) -> Table:

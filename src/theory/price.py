@@ -31,7 +31,7 @@ from .targets import canonical
 
 _FREE = 1e4  # scaled variables stay below this: it keeps the LP bounded and cuts off nothing that a float64 could use
 _SCALES = 8  # steps of the search for S, over all orders of magnitude
-_SECONDS = 5.0  # for one linear program: degenerate ones (easy targets at large t) may cycle, and gain nothing
+_PIVOTS = 4000  # of one linear program: degenerate ones (easy targets at large t) may cycle, and gain nothing
 _ROUNDS = 8  # of adding the points where |p| exceeds 1
 
 
@@ -183,7 +183,7 @@ class _Program:
         rows = np.block([[points, none], [-points, none], [powers, -one], [-powers, -one]])
         limits = np.concatenate([np.ones(2 * len(theta)), np.zeros(2 * n)])
         cost = np.append(-gain, self.eps) / np.abs(gain).max()
-        box, patience = [(-_FREE, _FREE)] * n + [(0, None)], {"time_limit": _SECONDS}
+        box, patience = [(-_FREE, _FREE)] * n + [(0, None)], {"maxiter": _PIVOTS}
         found = linprog(cost, rows, limits, bounds=box, method="highs-ds", options=patience)
         if found.x is None:
             return None

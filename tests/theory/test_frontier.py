@@ -100,3 +100,24 @@ def test_excess_and_price_are_inverse_to_the_frontier(frontiers):
 
 def test_with_a_million_copy_would_still_miss_by_0_44(frontiers):
     assert frontiers["delay"].at(1e6).lower == pytest.approx(0.4447, abs=1e-4)
+
+
+@pytest.mark.parametrize(("task", "t"), [("delay", 8), ("oscillation", 16), ("decay", 16), ("delay", 32)])
+def test_least_is_between_the_points_too(task, t):
+    """A certified lower bound within 1e-3 of E at every size, also where E falls to 0 at the exact price."""
+    frontier = Frontier(target(task, t))
+    sizes = np.geomspace(1e-2, 1e4, 60)
+    found = frontier.least(sizes)
+    for M, least in zip(sizes, found, strict=True):
+        point = Frontier(frontier.phi).at(float(M))
+        assert least <= point.upper * (1 + 1e-9) + 1e-15
+        assert least >= point.lower * (1 - 1e-3) - 1e-8
+
+
+def test_a_price_is_a_lower_bound_at_every_error(frontiers):
+    for task in TASKS:
+        for error in (0.9, 0.5, 1e-2, 1e-10):
+            M = frontiers[task].price(error)
+            if 0 < M < 1e8:
+                assert frontiers[task].at(M * (1 - 1e-9)).upper > error * (1 - 1e-6)
+                assert frontiers[task].at(M * (1 + 3e-3)).lower <= error

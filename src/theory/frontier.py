@@ -102,10 +102,8 @@ class Frontier:
             raise ValueError(f"M = {M}: a bound on ||w||_1 is positive")
         if M not in self._points:
             near = min(self._points, key=lambda other: abs(math.log(other / M)), default=None)
-            if near is not None and abs(math.log(M / near)) > 2 * math.log(_FAR):
-                near = self.at(
-                    near * _FAR if M > near else near / _FAR
-                ).M  # the search would not find the way from there
+            if near is not None and abs(math.log(M / near)) > 2 * math.log(_FAR):  # the search would not find the way
+                near = self.at(near / _FAR if near > M else near * _FAR).M
             start = Support.empty() if near is None else self._points[near].support
             self._points[M] = _Search(self.phi, M).run(start)
         return self._points[M]
@@ -296,7 +294,7 @@ class _Search:
 
 
 def _triangular(R: np.ndarray, b: np.ndarray, transposed: bool = False) -> np.ndarray:
-    """Returns R^-1 b or R^-T b, R upper triangular; LAPACK itself, since SciPy's function takes longer to check 32 x 32 than to solve it."""
+    """Returns R^-1 b or R^-T b, R upper triangular, by LAPACK itself: SciPy's function checks longer than it solves."""
     x, singular = dtrtrs(R, b, trans=int(transposed))
     if singular:
         raise np.linalg.LinAlgError("two poles are one")

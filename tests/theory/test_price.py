@@ -122,8 +122,7 @@ def test_errors_that_cost_nothing():
         price(phi, -1.0)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("t", [64, 128, 256])
+@pytest.mark.parametrize("t", [64, 128, pytest.param(256, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("task", ["delay", "oscillation"])
 def test_long_targets_are_certified(task, t):
     """Exact at eps = 0; below it at a small error, by no more than what an error can save."""

@@ -323,6 +323,8 @@ def test_a_run_prints_what_is_from_memory():
         (["pipeline=imdb", "decoder.use_lengths=false"], "padding is never read as data"),
         (["pipeline=cifar", "dataset.permute=hilbert"], "no permuted CIFAR"),
         (["model.layer.mod=diag"], "unknown key 'model.layer.mod'"),
+        (["model=mega"], "no file 'mega' in configs/model; expected one of: base, "),
+        (["pipeline=wt103"], "no file 'wt103' in configs/pipeline; expected one of: aan, base, cifar, "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -345,6 +347,10 @@ def test_other_values_of_published_keys_are_one_line(words, message):
         (["pipeline=imdb", "dataset.val_split=0.2"], "dataset.protocol", "holdout"),
         (["pipeline=imdb", "dataset.val_split=0.0"], "dataset.protocol", "lra"),
         (["model=base"], "model.layer._name_", "s4"),
+        (["pipeline=cifar", "model=s4"], "dataset._name_", "cifar"),
+        (["pipeline=imdb", "model/layer=s4d"], "model.layer.init", "diag-lin"),
+        (["pipeline=mnist", "model=s4"], "dataset.permute", True),
+        ([], "dataset.permute", False),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )

@@ -183,7 +183,8 @@ def _explain(error: Exception, words: Sequence[str]) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = _group_and_name(str(error.missing_cfg_file))
         if (CONFIGS / group).is_dir():
-            return f"no file '{name}' in configs/{group}{_close(name, library.names(CONFIGS / group))}"
+            own = [option for option in library.names(CONFIGS / group) if "/" not in option]
+            return f"no file '{name}' in configs/{group}{did_you_mean(name, own)}"
     if isinstance(error, MarkedYAMLError) and error.problem_mark:
         return f"{error.problem_mark.name} line {error.problem_mark.line + 1}: not valid YAML ({error.problem})"
     cause = f" ({_first_line(error.__cause__)})" if isinstance(error.__cause__, OmegaConfBaseException) else ""

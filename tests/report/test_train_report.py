@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from src.report import field_gap, style, train
+from src.report.collect import record_of
 from src.report.options import Options
-from src.sweep import Run, RunFolder
+from src.sweep import Run, RunFolder, collect
 from src.tables import LINES, WIDTH
 
 RNG = np.random.default_rng(0)
 
 
-def write(out, layer, seed, accuracy, label="small/x", epochs=2, right=None, facts=None, **changes):
+def write(out, layer, seed, accuracy, label="small/x", epochs=2, right=None, facts=None, metric="accuracy", **changes):
     config = {
         "model": {"layer": {"_name_": layer, "is_real": False}, "d_model": 8},
         "train": {"seed": seed, "monitor": "val/accuracy"},
@@ -28,11 +29,11 @@ def write(out, layer, seed, accuracy, label="small/x", epochs=2, right=None, fac
     with folder.locked():
         folder.start({})
         for epoch in range(1, epochs + 1):
-            row = {f"{split}/{name}": accuracy for split in ("train", "val") for name in ("loss", "accuracy")}
+            row = {f"{split}/{name}": accuracy for split in ("train", "val") for name in ("loss", metric)}
             folder.log.log(10 * epoch, epoch=epoch, **row)
         if right is not None:
             folder.save_arrays(**{"test_right@best-val": right})
-        result = {"test@best-val/accuracy": accuracy, "test@last/accuracy": accuracy - 0.01, "best/val": accuracy}
+        result = {f"test@best-val/{metric}": accuracy, f"test@last/{metric}": accuracy - 0.01, "best/val": accuracy}
         rest = {
             "epochs": epochs,
             "best_epoch": 1,
@@ -47,6 +48,27 @@ def write(out, layer, seed, accuracy, label="small/x", epochs=2, right=None, fac
 def read(path):
     with path.open() as stream:
         return list(csv.DictReader(stream))
+
+
+def test_models_of_numbers_are_compared_seed_by_seed(tmp_path):
+    """R² of two models over three seeds: the difference is that of pairs, whose spread is less than that of either model."""
+    for seed, common in enumerate((0.0, 0.1, 0.2)):
+        numbers = {"metric": "r2", "facts": {"target_std": 2.0, "test@best-val/mae": 1.0 + common}}
+        write(tmp_path, "s4", seed, 0.5 + common, **numbers)
+        write(tmp_path, "s4d", seed, 0.6 + common + 0.01 * (seed - 1), **numbers)
+    text = train.report(tmp_path)
+    rows = {row["setting"]: row for row in read(tmp_path / "report" / "train.csv")}
+    assert float(rows["s4d"]["mae"]) == pytest.approx(1.1)
+    assert "R² in percent, mae in the labels' unit" in text
+    records = [record_of(folder) for folder in collect(tmp_path, "train-x")]
+    ((first, second, difference, p, by),) = train.differences(records).rows
+    assert (first, second) == ("s4d", "s4")
+    assert "seed" in by
+    assert (difference.value, difference.n) == (pytest.approx(10), 3)
+    assert difference.half_width == pytest.approx(
+        4.302653 / 3**0.5
+    )  # 1 point from seed to seed, where each model has 10
+    assert p < 0.01
 
 
 def test_runs_are_grouped_by_setting_sorted_and_the_best_marked(tmp_path):

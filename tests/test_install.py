@@ -118,6 +118,22 @@ def test_the_console_command_does_what_the_script_does(python, tmp_path):
     assert "experiment=" in run(program, "train", "experiment=smoke/digitz", cwd=tmp_path, code=2)
 
 
+def test_a_layer_of_ones_own_trains_and_is_exported(python, tmp_path):
+    """The module of the page in the current directory, an installed command, and the step where nothing of the package is loaded."""
+    program, page = python.parent / "ssm-experiments", (ROOT / "docs" / "library.md").read_text()
+    (tmp_path / "my_module.py").write_text(re.search(r"```python\n(# my_module.py\n.*?)```", page, flags=re.DOTALL)[1])
+    small = ["model.n_layers=1", "model.d_model=4", "trainer.max_steps=2", "wandb=null", "device=cpu", "--threads", "1"]
+    own = ["model.layer._target_=my_module.MyLayer", "model.layer.slow=0.9"]
+    run(program, "train", "experiment=smoke/digits", *small, *own, cwd=tmp_path)
+    (folder,) = tmp_path.glob("runs/train-smoke-digits/*/")
+    assert "--trust" in run(program, "export", folder, "--out", "away", cwd=tmp_path, code=2)
+    run(program, "export", folder, "--out", "away", "--trust", cwd=tmp_path)
+    code = "import sys, torch; step = torch.export.load('away/step.pt2').module(); "
+    code += "y = step(torch.zeros(3, 1), torch.zeros(3, 4), torch.zeros(3, 4), torch.zeros(3, 1))[0]; "
+    code += "print(tuple(y.shape), 'ssm_experiments' in sys.modules)"
+    assert run(python, "-c", code, cwd=tmp_path).strip() == "(3, 10) False"
+
+
 def test_the_pins_lie_in_the_ranges():
     pins = dict(re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE))
     extras = [line for name, lines in PROJECT["optional-dependencies"].items() if name != "all" for line in lines]

@@ -1,8 +1,8 @@
 """Training throughput of every model on sequences of sequential CIFAR-10's shape: whole steps of `src.engine`, samples a second.
 
 A step is what `train.py` does with a batch: forward, backward, the look for what is not finite, metrics and AdamW. Measured with one
-thread (CPU time) and with more (wall-clock, so only an idle machine's figures mean something). Beside it stands what the step would take
-at least (`limit`), measured in the same run, and the most memory that its tensors have at one time.
+thread (CPU time) and, with `--threads 2`, with two (wall-clock, so only an idle machine's figures mean something). Beside it stands what
+the step would take at least (`limit`), measured in the same run, and the most memory that its tensors have at one time.
 """
 
 from collections.abc import Callable, Iterator
@@ -48,10 +48,12 @@ def training_step(
     batch_size: int = BATCH,
     device: torch.device = CPU,
     plan: Plan = PLAN,
+    recompute: bool = False,
 ) -> Callable[[], float]:
     """Returns one update of a model on a fixed batch (batch_size, L, 1)."""
     torch.manual_seed(0)
     backbone = ResidualBackbone([make_layer() for _ in range(LAYERS)], H)
+    backbone.recompute = recompute
     model = Classifier(Tower(nn.Linear(1, H), backbone), CLASSES).to(device)
     optimizer = make_optimizer("adamw", parameter_groups(model, 1e-3, 0.01))
     state = TrainState(model, optimizer, scaler=loss_scaler(device, plan.precision))
@@ -69,9 +71,10 @@ def rows(quick: bool = False) -> list[dict[str, str]]:
 
 def rows_of_length(L: int, repeats: int) -> list[dict[str, str]]:
     """Measures every model on sequences of one length: in turn, then each one's limit and memory."""
-    more = max(2, torch.get_num_threads())
+    more = torch.get_num_threads()
     steps = {name: training_step(make, L) for name, make in SSMS.items()}
-    one, several = (_seconds(steps, repeats, threads) for threads in (1, more))
+    one = _seconds(steps, repeats, 1)
+    several = _seconds(steps, repeats, more) if more > 1 else {}
     result = []
     for name, step in steps.items():
         least = _on_threads(1, lambda step=step: limit(step, repeats))
@@ -87,10 +90,17 @@ def rows_of_length(L: int, repeats: int) -> list[dict[str, str]]:
                 "share of the limit, %": f"{100 * least.total / one[name]:.0f}",
                 "peak, MB": f"{peak_bytes(step) / 1e6:,.0f}",
                 "samples/s": f"{BATCH / one[name]:.1f}",
-                f"samples/s, {more} threads": f"{BATCH / several[name]:.1f}",
+                **(_of_threads(more, one[name], several[name]) if several else {}),
             }
         )
     return result
+
+
+def _of_threads(threads: int, one: float, several: float) -> dict[str, str]:
+    return {
+        f"samples/s, {threads} threads": f"{BATCH / several:.1f}",
+        f"{threads} threads against one": f"{one / several:.2f}x",
+    }
 
 
 def _on_threads(threads: int, function: Callable[[], Any]) -> Any:

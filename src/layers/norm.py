@@ -1,5 +1,8 @@
 """Normalisation of (B, L, H): over channels (layer) or batch and time (batch). Padding enters no statistic."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -49,6 +52,21 @@ class BatchNorm(nn.BatchNorm1d):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(var * count / (count - 1).clamp(min=1), self.momentum)
         return centred * (self.weight * torch.rsqrt(var + self.eps)) + self.bias
+
+
+@contextmanager
+def frozen_averages(module: nn.Module) -> Iterator[None]:
+    """While it holds, batch norms inside a module do not add batches to their running averages."""
+    norms = [norm for norm in module.modules() if isinstance(norm, BatchNorm)]
+    before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, (momentum, count) in zip(norms, before, strict=True):
+            norm.momentum = momentum
+            norm.num_batches_tracked.copy_(count)
 
 
 def make_norm(name: str | None, d_model: int, momentum: float = 0.1) -> nn.Module:

@@ -1,13 +1,16 @@
 """A stack of sequence layers with residual sums: x + drop(layer(norm(x))), or norm(x + drop(layer(x)))."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..layers.contract import causal, system_of
 from ..layers.dropout import Dropout
-from ..layers.norm import NoNorm, make_norm
+from ..layers.norm import NoNorm, frozen_averages, make_norm
 
 
 class ResidualBlock(nn.Module):
@@ -51,6 +54,10 @@ class ResidualBackbone(nn.Module):
         residual: False drops the sum, as the published robustness experiment does.
         final_norm: False leaves out the norm after the last pre-normed layer, as S5 does.
         norm_momentum: see `make_norm`.
+
+    Attributes:
+        recompute: keep only what enters each block and compute the rest again in the backward pass: the same numbers, less memory,
+            one more forward pass.
     """
 
     def __init__(
@@ -68,6 +75,7 @@ class ResidualBackbone(nn.Module):
     ):
         super().__init__()
         self.d_model = d_model
+        self.recompute = False
         self.blocks = nn.ModuleList(
             ResidualBlock(
                 layer, make_norm(norm, d_model, norm_momentum), Dropout(dropout, tie_dropout), prenorm, residual
@@ -82,12 +90,18 @@ class ResidualBackbone(nn.Module):
         """x: (B, L, H). Returns y (B, L, H), or (y, list of the layers' states)."""
         states = []
         for i, block in enumerate(self.blocks):
-            x = block(x, None if state is None else state[i], lengths, return_state)
+            run = self._recomputed if self.recompute and torch.is_grad_enabled() else ResidualBlock.__call__
+            x = run(block, x, None if state is None else state[i], lengths, return_state)
             if return_state:
                 x, after = x
                 states.append(after)
         x = self.norm(x, lengths)
         return (x, states) if return_state else x
+
+    @staticmethod
+    def _recomputed(block: ResidualBlock, *arguments: Any) -> Any:
+        contexts = lambda: (nullcontext(), frozen_averages(block))
+        return checkpoint(block, *arguments, use_reentrant=False, context_fn=contexts)
 
     def step(self, x: Tensor, state: list[Any], system: list[Any] | None = None) -> tuple[Tensor, list[Any]]:
         """One time step: x (B, H); `system` a kept `discrete()`."""

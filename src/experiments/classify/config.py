@@ -33,7 +33,8 @@ from .sections import (
 )
 
 _NOT_OF_THE_RUN = ("wandb", "out", "device")  # they change no number
-_NEWER = {("loader", "stage"): "auto", ("trainer", "cuda_graph"): False}  # keys and what they were before there was one
+# keys and what they were before there was one
+_NEWER = {("loader", "stage"): "auto", ("trainer", "cuda_graph"): False, ("trainer", "recompute"): False}
 _SIZES = ("train_size", "val_size", "test_size")
 
 

@@ -127,6 +127,7 @@ def prepare(config: TrainConfig, device: torch.device) -> Prepared:
         check_capturable(device, config.trainer.precision)
     splits = load_splits(config)
     model = build_model(config, DataShape.of(splits, goal_of(splits, config.task).n_outputs)).to(device)
+    model.tower.backbone.recompute = config.trainer.recompute
     return Prepared(config, place(splits, device, config.loader.stage), model)
 
 

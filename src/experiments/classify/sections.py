@@ -134,13 +134,15 @@ class Trainer:
     precision: Precision = "fp32"
     compile: bool = False
     cuda_graph: bool = False
+    recompute: bool = False
     log_every: int = 50
     save_seconds: NotNegative = 60.0
     save_steps: int | None = None
 
     def plan(self, train: TrainOptions, metric: str = "accuracy") -> Plan:
         """Returns what `fit` is asked to do; `metric` stands for the accuracy where labels are numbers."""
-        of_plan = {k: v for k, v in asdict(self).items() if not k.startswith(("limit_val", "limit_test", "test_"))}
+        others = ("limit_val", "limit_test", "test_", "recompute")
+        of_plan = {k: v for k, v in asdict(self).items() if not k.startswith(others)}
         return Plan(
             **of_plan, monitor=train.monitor.replace("accuracy", metric), mode="min" if train.mode == "min" else "max"
         )

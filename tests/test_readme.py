@@ -15,7 +15,7 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
     *(ROOT / folder / "README.md" for folder in ("configs", "src", "src/dataloaders", "data")),
 ]
-PLACEHOLDERS = ("...", "NAME", "RUN", "{", "<", "(", "my_module", "pip download")
+PLACEHOLDERS = ("...", "NAME", "RUN", "{", "<", "(", "my_module", "my_kernel", "my_task", "pip download")
 
 
 def commands(page: Path) -> list[str]:

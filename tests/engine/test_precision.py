@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from src.engine import device
-from src.experiments import train
+from src.experiments import train_work
 from src.experiments.classify.compose import compose_all
 from src.experiments.classify.config import parse
 
@@ -26,7 +26,7 @@ def test_a_sweep_says_it_once_a_precision(monkeypatch, capsys):
         parse(compose_all(["experiment=smoke/digits", f"trainer.precision={name}"])[0].config)
         for name in ("bf16", "fp32", "bf16")
     ]
-    train._say_slowness(configs, ["cpu"])
+    train_work._say_slowness(configs, ["cpu"])
     assert capsys.readouterr().out.count("3.0 times as long in bf16") == 1
 
 

@@ -25,7 +25,8 @@ from ...config.words import key_of, parse_word, swept_values
 from ...config.yaml import without_resolvers
 from ...errors import UserError, did_you_mean
 from ...resources import resource
-from . import library, own, published
+from . import library, published
+from .own_sections import KERNEL, SECTIONS, is_own
 
 CONFIGS = resource("configs")
 EXPERIMENTS = CONFIGS / "experiment"
@@ -136,8 +137,8 @@ def _compose(words: Sequence[str]) -> Composed:
 def _overrides(words: Sequence[str]) -> list[str]:
     """The words as Hydra takes them: keys that no file here has are added, and own code takes the place of what its section held."""
     known, keys = published.known_keys(), [key_of(word) for word in words]
-    sections = [section for section in own.SECTIONS if f"{section}.{TARGET}" in keys]
-    free = (*(f"{section}." for section in sections), own.KERNEL)
+    sections = [section for section in SECTIONS if f"{section}.{TARGET}" in keys]
+    free = (*(f"{section}." for section in sections), KERNEL)
     added = lambda word: word.partition("=")[0] in known or word.startswith(free)
     overrides = [f"++{word}" if added(word) else word for word in words]
     return (
@@ -148,14 +149,14 @@ def _overrides(words: Sequence[str]) -> list[str]:
 def _is_own(section: str, words: Sequence[str]) -> bool:
     """Whether files alone name own code there, whose keys then stay."""
     config = compose("config", overrides=[word for word in words if not word.startswith(f"{section}.")])
-    return own.is_own(OmegaConf.to_container(OmegaConf.select(config, section), resolve=False))
+    return is_own(OmegaConf.to_container(OmegaConf.select(config, section), resolve=False))
 
 
 def _translated(plain: dict[str, Any]) -> dict[str, Any]:
     """In this suite's keys; what belongs to own code is not ours to translate."""
     model, task = plain.get("model"), plain.get("task")
     layer = model.get("layer") if isinstance(model, dict) else None
-    own_layer, own_task = own.is_own(layer), own.is_own(task)
+    own_layer, own_task = is_own(layer), is_own(task)
     rest = {key: value for key, value in plain.items() if not (own_task and key == "task")}
     if own_layer:
         rest["model"] = {key: value for key, value in model.items() if key != "layer"}

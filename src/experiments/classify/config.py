@@ -13,7 +13,8 @@ from ...engine.schedule import Schedule
 from ...errors import UserError, did_you_mean, shown
 from .contents import content_hash, file_hash
 from .layers import Layer, Perturbed, parse_layer
-from .own import TASK, OwnTask, is_own, own_code
+from .own import OwnTask, own_code
+from .own_sections import TASK, is_own
 from .sections import (
     OPTIMIZERS,
     TASKS,

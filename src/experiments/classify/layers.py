@@ -22,7 +22,8 @@ from ...layers import S5, S4Block, S5Block, S5Options
 from ...layers.s5_init import Eigenbasis, normal_eigenbasis, perturbed_eigenbasis
 from ...linalg.ptd import Perturbation, Spec, made_stable, named_perturbation, solve_cached
 from ...linalg.ptd.named import DATA
-from .own import KERNEL, OwnKernelLayer, OwnLayer, is_own
+from .own import OwnKernelLayer, OwnLayer
+from .own_sections import KERNEL, is_own
 
 WHERE = "model.layer"
 _Channels = Annotated[int, Range(1, 1024)]

@@ -17,9 +17,7 @@ from ...config.own_code import TARGET, OwnCode
 from ...errors import UserError
 from ...kernels import Kernel
 from ...layers.contract import check_layer
-
-LAYER, KERNEL, TASK = "model.layer", "model.layer.kernel", "task"
-SECTIONS = (LAYER, TASK)  # which a class of the user's takes the whole place of
+from .own_sections import TASK, is_own
 
 
 @dataclass(frozen=True)
@@ -109,11 +107,6 @@ class OwnTask:
             if not callable(getattr(made, method, None)):
                 raise UserError(f"{TASK}: {self.code.target} lacks the method {method}(output, target) of a task")
         return made
-
-
-def is_own(section: Any) -> bool:
-    """Whether a section of a config names a class of the user's."""
-    return isinstance(section, Mapping) and TARGET in section
 
 
 def own_code(parts: Iterable[Any]) -> list[OwnCode]:

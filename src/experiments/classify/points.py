@@ -23,7 +23,7 @@ from .compose import CONFIGS, Composed, compose_all
 from .config import SECTIONS, parse
 from .cost import RunCosts
 from .model import check_layer
-from .own import KERNEL, LAYER, TASK
+from .own_sections import KERNEL, LAYER, TASK
 
 NUMBERS = (
     ("lr", float, "learning rate; A, dt and C have their own"),

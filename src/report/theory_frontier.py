@@ -104,6 +104,8 @@ def prices(records: list[Record]) -> Table:
         "Theorem 2 and the corollaries: P2's own lower bounds on n max|CB|, the latter at the largest error that they "
         f"cover (Corollary 2: with probability {1 - CHANCE:g}). L1 errors are unscaled, for a target of unit L2 norm.",
     ]
+    if any(record.config["L"] > LONGEST for record in records):
+        notes.append(f"price beyond t = {LONGEST}: of the best single Chebyshev polynomial; certified too, but lower.")
     return Table(columns, rows, "What accuracy costs a real SSM, in the paper's measure of error", notes, grouped=2)
 
 

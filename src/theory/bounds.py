@@ -139,16 +139,6 @@ def _least_sign_changes(phi: np.ndarray, eps: float) -> int:
     return int(np.argmax(cost.min(axis=0) <= eps))
 
 
-def lemma6(d: int, m: int) -> tuple[float, float]:
-    """P2, Lemma 6: bounds (tight, simple) on |d-th forward difference of (1, a, a^2, ...) at m >= 0| for a in [0, 1].
-
-    tight = (d / (d + m))^d (m / (d + m))^m, reached at a = m / (d + m);  simple = 2^(-2 min(d, m)).
-    """
-    _require(d >= 0 and m >= 0, f"Lemma 6 needs d, m >= 0, got {d}, {m}")
-    total = max(d + m, 1)
-    return (d / total) ** d * (m / total) ** m, 2.0 ** (-2 * min(d, m))
-
-
 def proposition4(steps: int, t: int, loss0: float, c1: float, c2: float) -> float:
     """P2, Proposition 4: how far max(||B||_inf, ||C||_inf) of a real SSM can grow in stable gradient descent.
 

@@ -2,8 +2,7 @@
 
 Output convention. P2's text has the response K_k = Re(C A^k B) = Re sum_j C_j B_j A_j^k for both fields; its
 published code (and the theory experiment here) has 2 Re(.) for the complex field, as if every state stood for a
-conjugate pair. Everything in this file follows the text; `Solution.as_published` halves B, after which 2 Re(C A^k B)
-is the same response.
+conjugate pair. Everything in this file follows the text; with B halved 2 Re(C A^k B) is the same response.
 """
 
 from typing import NamedTuple
@@ -22,10 +21,6 @@ class Solution(NamedTuple):
         """Returns Re(C A^k B) for k = 0 .. t - 1, float64 (t,)."""
         powers = np.asarray(self.A)[None, :] ** np.arange(t)[:, None]
         return (powers @ (self.B * self.C)).real
-
-    def as_published(self) -> "Solution":
-        """The same complex SSM in the published code's convention: its 2 Re(C A^k B) equals this one's Re(C A^k B)."""
-        return self._replace(B=self.B / 2)
 
 
 def proposition3(phi: np.ndarray, n: int | None = None) -> Solution:

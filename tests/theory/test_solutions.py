@@ -48,12 +48,6 @@ def test_proposition3_with_more_states_than_entries():
         proposition3(phi, n=7)
 
 
-def test_as_published_is_the_same_response_under_twice_the_real_part():
-    phi = target("delay", 32)
-    published = proposition3(phi).as_published()
-    np.testing.assert_allclose(2 * published.response(32), phi, rtol=0, atol=1e-12)
-
-
 @pytest.mark.parametrize("t", [1, 2, 3, 9, 32])
 @pytest.mark.parametrize("task", TASKS)
 def test_proposition1_is_exact_in_rational_arithmetic(task, t):

@@ -150,7 +150,7 @@ class S5(S5Block):
         block = normal_eigenbasis(n) if perturbation is None else perturbed_eigenbasis(perturbation)
         if len(block.Lambda) != n:
             raise UserError(f"d_state / blocks = {n}, but the perturbation has n = {len(block.Lambda)}")
-        options = S5Options(dt_min=dt_min, dt_max=dt_max, bidirectional=bidirectional, ssm_lr=lr, **own)
+        options = S5Options(dt_min=dt_min, dt_max=dt_max, bidirectional=bidirectional, lr=lr, **own)
         super().__init__(_S5(d_model, block, blocks, options), activation, dropout)
 
 

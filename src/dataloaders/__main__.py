@@ -124,7 +124,7 @@ def _prepare(arguments: argparse.Namespace) -> int:
             raise UserError(
                 "--generate makes the set here; --archive and --mirror take it from elsewhere: give one of them"
             )
-        print(f"{name}: {generate(name, _plan(name, arguments), arguments.workers)}")
+        print(f"{name}: {generate(name, _request(name, arguments), arguments.workers)}")
         return 0
     for option in ("num", "num_eval", "seed", "level"):
         if getattr(arguments, option) is not None:
@@ -146,8 +146,8 @@ def _resolve(arguments: argparse.Namespace) -> str:
     return "pathx" if arguments.resolution == 128 else "pathfinder"
 
 
-def _plan(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """The arguments of the generator's plan that the user gave."""
+def _request(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of the generator's request that the user gave."""
     if name == "listops":
         given = {"train": arguments.num, "val": arguments.num_eval, "test": arguments.num_eval}
     else:

@@ -8,7 +8,7 @@ PLACES = {
     "evaluate": ("Evaluation", "class_measures", "classification", "number_measures"),
     "loop": ("fit",),
     "optim": ("group_table", "make_optimizer", "parameter_groups"),
-    "plan": ("FitResult", "Plan"),
+    "plan": ("Best", "FitResult", "Plan"),
     "ports": ("MemoryStore", "Ports", "Store", "run_ports"),
     "schedule": ("make_schedule",),
     "staging": ("Staged",),

@@ -21,13 +21,14 @@ from .compile import compiled
 from .device import loss_scaler
 from .evaluate import Evaluator, Objective
 from .graphs import check_capturable
-from .plan import FitResult, Plan, limited
+from .plan import Best, FitResult, Plan, limited
 from .ports import Ports
 from .progress import TrainingProgress
 from .state import TrainState, undisturbed
 from .step import Step, at_precision
 from .weights import load_weights
 
+BY_ACCURACY = Best()
 _AGREE_EVERY = 10  # steps between the questions "does any process want to stop or to save?"
 
 
@@ -40,6 +41,7 @@ def fit(
     *,
     evaluators: Mapping[str, Evaluator] | None = None,
     final: Mapping[str, Evaluator] | None = None,
+    best: Best = BY_ACCURACY,
     enough: Callable[[dict[str, float]], bool] = lambda row: False,
     ports: Ports | None = None,
 ) -> FitResult:
@@ -48,15 +50,16 @@ def fit(
     Args:
         evaluators: run after every epoch; their metrics are logged as "<name>/<metric>".
         final: run once at the end, on the last weights and on the best.
+        best: which weights are kept beside the last.
         enough: called with each epoch's row; True ends training.
         ports: what ties training to its surroundings; None is `Ports()`, which cannot resume.
 
     Raises:
         Interrupted: asked to stop; the state is saved.
         FloatingPointError: the loss is not finite; names the tensor. The saved states are from before.
-        UserError: the saved state is another model's, `plan.monitor` names no evaluator, or the step cannot be a CUDA graph.
+        UserError: the saved state is another model's, `best.monitor` names no evaluator, or the step cannot be a CUDA graph.
     """
-    measured = Measured(dict(evaluators or {}), dict(final or {}), enough)
+    measured = Measured(dict(evaluators or {}), dict(final or {}), best, enough)
     ports = ports or Ports()
     if not distributed.is_main():
         ports = ports.silenced()
@@ -65,10 +68,11 @@ def fit(
 
 @dataclass(frozen=True)
 class Measured:
-    """What is measured after every epoch and at the end, and when a row is good enough to end training."""
+    """What is measured after every epoch and at the end, which of it says what is best, and when it is good enough to end training."""
 
     evaluators: Mapping[str, Evaluator]
     final: Mapping[str, Evaluator]
+    best: Best
     enough: Callable[[dict[str, float]], bool]
 
 
@@ -113,10 +117,11 @@ class _Loop:
         return FitResult(state.step, state.epoch, state.row, state.best, state.best_epoch, self._final())
 
     def _check_monitor(self) -> None:
-        name = self.plan.monitor.partition("/")[0]
+        monitor = self.measured.best.monitor
+        name = monitor.partition("/")[0]
         if self.measured.evaluators and name not in (*self.measured.evaluators, "train"):
             known = ", ".join(f"{known}/..." for known in (*self.measured.evaluators, "train"))
-            raise UserError(f"monitor '{self.plan.monitor}' is measured by nothing; expected one of: {known}")
+            raise UserError(f"monitor '{monitor}' is measured by nothing; expected one of: {known}")
 
     def _resume(self) -> None:
         has_state = self.ports.resume and distributed.is_main()
@@ -223,14 +228,14 @@ class _Loop:
 
     def _judge(self, row: dict[str, float]) -> None:
         """Tells the schedule the monitored metric and keeps the weights where it is the best so far."""
-        state, plan = self.state, self.plan
+        state, best = self.state, self.measured.best
         if not self.measured.evaluators:
             return
-        if plan.monitor not in row:
-            raise UserError(f"monitor: unknown metric '{plan.monitor}'{did_you_mean(plan.monitor, row)}")
-        value = row[plan.monitor]
+        if best.monitor not in row:
+            raise UserError(f"monitor: unknown metric '{best.monitor}'{did_you_mean(best.monitor, row)}")
+        value = row[best.monitor]
         state.schedule.observe(value)
-        if math.isnan(value) or (state.best is not None and not _is_better(value, state.best, plan.mode)):
+        if math.isnan(value) or (state.best is not None and not best.is_better(value, state.best)):
             return
         state.best, state.best_epoch = value, state.epoch
         if distributed.is_main():
@@ -257,7 +262,3 @@ class _Loop:
 def _groups(batches: Iterator[Batch], size: int) -> Iterator[list[Batch]]:
     while group := list(itertools.islice(batches, size)):
         yield group
-
-
-def _is_better(value: float, best: float, mode: str) -> bool:
-    return value > best if mode == "max" else value < best

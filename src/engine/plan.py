@@ -1,10 +1,13 @@
 """What training is asked to do, and what it answers; the names of the plan's fields are the configs'."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from ..config import Count, NotNegative, Range
 from ..errors import UserError
 from .device import Precision
+
+Limit = Annotated[float, Range(0, 1, above=True)] | Count  # a share or a number of batches
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,6 @@ class Plan:
         max_epochs, max_steps: training ends with the first that is reached; None is no limit.
         gradient_clip_val: largest norm of the gradient; None does not clip.
         limit_train_batches: share (float) or number (int) of an epoch's batches.
-        monitor, mode: the metric of an epoch's row that decides which weights are best.
         compile: try torch.compile.
         cuda_graph: repeat steps of one shape as a captured CUDA graph; see `src.engine.graphs`.
         log_every: steps between rows of the log.
@@ -29,14 +31,12 @@ class Plan:
     max_steps: int | None = None
     accumulate_grad_batches: int = 1
     gradient_clip_val: float | None = None
-    limit_train_batches: float | int = 1.0
+    limit_train_batches: Limit = 1.0
     precision: Precision = "fp32"
-    monitor: str = "val/accuracy"
-    mode: Literal["min", "max"] = "max"
     compile: bool = False
     cuda_graph: bool = False
     log_every: int = 50
-    save_seconds: float = 60.0
+    save_seconds: NotNegative = 60.0
     save_steps: int | None = None
     check_every: int | None = None
 
@@ -49,6 +49,18 @@ class Plan:
                 raise UserError(f"{name} must be at least 1, got {value}")
         if self.gradient_clip_val is not None and not self.gradient_clip_val > 0:
             raise UserError(f"gradient_clip_val must be positive or null, got {self.gradient_clip_val}")
+
+
+@dataclass(frozen=True)
+class Best:
+    """Which weights are the best: those of the epoch whose row has the largest, or least, `monitor`."""
+
+    monitor: str = "val/accuracy"
+    mode: Literal["min", "max"] = "max"
+
+    def is_better(self, value: float, best: float) -> bool:
+        """Whether a value of the metric is better than the best so far."""
+        return value > best if self.mode == "max" else value < best
 
 
 @dataclass(frozen=True)

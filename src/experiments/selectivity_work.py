@@ -57,7 +57,6 @@ def work(folders: list[RunFolder], control: Control) -> None:
         Plan(
             max_epochs=config.train.num_epochs,
             max_steps=config.train.max_steps,
-            monitor="val/accuracy",
             log_every=200,
         ),
         device,

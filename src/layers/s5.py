@@ -50,7 +50,7 @@ class S5Options:
         bidirectional: see above.
         poles: 'free'; 'clip', Re Lambda <= -1e-4 (S5's clip_eigs); 'reflect', -|Re Lambda| (S5-PTD's force_neg).
         opt_config: a name in `OPT_CONFIGS`.
-        ssm_lr: learning rate of the SSM's own parameters; None is the global one.
+        lr: learning rate of the SSM's own parameters; None is the global one.
         dt_global: dt learns at the global rate, with decay, as S5's dt_global does.
     """
 
@@ -63,7 +63,7 @@ class S5Options:
     bidirectional: bool = False
     poles: Literal["free", "clip", "reflect"] = "free"
     opt_config: str = "standard"
-    ssm_lr: float | None = 0.001
+    lr: float | None = 0.001
     dt_global: bool = False
 
 
@@ -126,7 +126,7 @@ class S5(nn.Module):
             )
         block = conjugate_half(block) if options.conj_sym else block
         self.H, self.P = H, blocks * len(block.Lambda)
-        groups = parameter_groups(options.opt_config, options.ssm_lr, options.dt_global)
+        groups = parameter_groups(options.opt_config, options.lr, options.dt_global)
         Lambda = torch.from_numpy(block.Lambda).repeat(blocks)
         B = draw_B(options.B_init, block, blocks, H, generator)
         directions = 2 if options.bidirectional else 1

@@ -118,35 +118,35 @@ def test_listops_length_agrees_with_plain_rejection():
 
 def test_listops_files_resume_and_do_not_depend_on_workers(tmp_path, monkeypatch):
     monkeypatch.setattr(generator, "SHARD", 7)
-    plan = generator.Plan(seed=5, train=20, val=4, test=4)
+    request = generator.Request(seed=5, train=20, val=4, test=4)
     one, two = tmp_path / "one", tmp_path / "two"
-    generator.generate(one, plan, workers=1)
+    generator.generate(one, request, workers=1)
     done, calls = generator._write_shard, []
 
-    def stop_after_two(parts, plan, shard):
+    def stop_after_two(parts, request, shard):
         calls.append(shard)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        done(parts, plan, shard)
+        done(parts, request, shard)
 
     monkeypatch.setattr(generator, "_write_shard", stop_after_two)
     with pytest.raises(KeyboardInterrupt):
-        generator.generate(two, plan, workers=1)
+        generator.generate(two, request, workers=1)
     monkeypatch.setattr(generator, "_write_shard", lambda *a: calls.append(a[2]) or done(*a))
-    generator.generate(two, plan, workers=1)
+    generator.generate(two, request, workers=1)
     assert calls == [0, 1, 2, 2, 3]  # nothing is made twice
     for file in ("basic_train.tsv", "basic_val.tsv", "basic_test.tsv"):
         assert (one / file).read_bytes() == (two / file).read_bytes()
     assert "20 / 4 / 4" in check(Options(data_dir=str(one)))
     with pytest.raises(UserError, match="other settings"):
-        generator.generate(one, generator.Plan(seed=6, train=20, val=4, test=4), workers=1)
+        generator.generate(one, generator.Request(seed=6, train=20, val=4, test=4), workers=1)
 
 
 @pytest.mark.slow
 def test_two_worker_processes_write_what_one_writes(tmp_path):
     for workers in (1, 2):
-        generator.generate(tmp_path / f"l{workers}", generator.Plan(train=1200, val=10, test=10), workers)
-        pathfinder.generate(tmp_path / f"p{workers}", pathfinder.Plan(num=2100), workers)
+        generator.generate(tmp_path / f"l{workers}", generator.Request(train=1200, val=10, test=10), workers)
+        pathfinder.generate(tmp_path / f"p{workers}", pathfinder.Request(num=2100), workers)
     for kind, pattern in (("l", "*.tsv"), ("p", "imgs/*/*.png"), ("p", "metadata/*.npy")):
         ones = sorted((tmp_path / f"{kind}1").glob(pattern))
         assert ones
@@ -165,7 +165,7 @@ def test_a_repetition_is_drawn_again():
 
 
 def test_check_finds_a_wrong_value(tmp_path):
-    generator.generate(tmp_path, generator.Plan(train=3, val=2, test=2), workers=1)
+    generator.generate(tmp_path, generator.Request(train=3, val=2, test=2), workers=1)
     path = tmp_path / "basic_val.tsv"
     (text,), value = next(read(path))
     path.write_text(path.read_text().replace(f"{text}\t{value}", f"{text}\t{(value + 1) % 10}"))
@@ -176,7 +176,7 @@ def test_check_finds_a_wrong_value(tmp_path):
 def test_published_files_are_never_overwritten(tmp_path):
     (tmp_path / "basic_train.tsv").write_text("Source\tTarget\n")
     with pytest.raises(UserError, match="not generated here"):
-        generator.generate(tmp_path, generator.Plan(train=1, val=1, test=1), workers=1)
+        generator.generate(tmp_path, generator.Request(train=1, val=1, test=1), workers=1)
 
 
 # Pathfinder
@@ -301,28 +301,28 @@ def test_pathfinder_level_has_its_own_folder(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="--generate --level intermediate"):
         load("pathfinder", level="intermediate")
     with pytest.raises(UserError, match="did you mean 'hard'"):
-        pathfinder.Plan(level="hart")
+        pathfinder.Request(level="hart")
 
 
 def test_pathfinder_files_load_and_resume(tmp_path, monkeypatch):
     monkeypatch.setattr(pathfinder, "SHARD", 20)
     folder = tmp_path / "pathfinder" / "pathfinder32" / "curv_contour_length_14"
-    plan = pathfinder.Plan(seed=2, num=50)
-    pathfinder.generate(folder, plan, workers=1)
+    request = pathfinder.Request(seed=2, num=50)
+    pathfinder.generate(folder, request, workers=1)
     lines = (folder / "metadata" / "1.npy").read_text().splitlines()
     assert lines[3].split()[:3] == ["imgs/1", "sample_3.png", "3"]
-    image, label, _ = pathfinder.example(plan, 23)
+    image, label, _ = pathfinder.example(request, 23)
     assert lines[3].split()[3] == str(label)
     assert np.array_equal(np.asarray(Image.open(folder / "imgs/1/sample_3.png")), image)
     (folder / "metadata" / "1.npy").unlink()
     before = (folder / "imgs/1/sample_3.png").read_bytes()
-    pathfinder.generate(folder, plan, workers=1)
+    pathfinder.generate(folder, request, workers=1)
     assert (folder / "imgs/1/sample_3.png").read_bytes() == before
     splits = load("pathfinder", data_dir=str(tmp_path))
     assert (len(splits.train), len(splits.val), len(splits.test)) == (40, 5, 5)
     x, y = splits.test[2]
     number = int(splits.test.indices[2])
-    image, label, _ = pathfinder.example(plan, number)
+    image, label, _ = pathfinder.example(request, number)
     np.testing.assert_allclose(x[:, 0].numpy(), image.reshape(-1) / 255, atol=1e-6)
     assert y == label
     assert "generated here" in splits.note
@@ -331,18 +331,20 @@ def test_pathfinder_files_load_and_resume(tmp_path, monkeypatch):
 
 
 def test_every_image_has_its_own_number():
-    one, other = (pathfinder.example(pathfinder.Plan(seed=seed), 4)[0] for seed in (0, 1))
+    one, other = (pathfinder.example(pathfinder.Request(seed=seed), 4)[0] for seed in (0, 1))
     assert not np.array_equal(one, other)
-    assert np.array_equal(one, pathfinder.example(pathfinder.Plan(num=5), 4)[0])  # the size of the set does not matter
+    assert np.array_equal(
+        one, pathfinder.example(pathfinder.Request(num=5), 4)[0]
+    )  # the size of the set does not matter
 
 
 def test_bad_plans():
     with pytest.raises(UserError, match="32 or 128"):
-        pathfinder.Plan(resolution=64)
+        pathfinder.Request(resolution=64)
     with pytest.raises(UserError, match="at least 1"):
-        pathfinder.Plan(num=0)
+        pathfinder.Request(num=0)
     with pytest.raises(UserError, match="at least 1"):
-        generator.Plan(val=0)
+        generator.Request(val=0)
     with pytest.raises(UserError, match="no square images"):
         write_sheet(_text_splits(), None)
 
@@ -361,7 +363,7 @@ def _text_splits():
 
 
 def test_record_names_the_settings(tmp_path):
-    pathfinder.generate(tmp_path / "a", pathfinder.Plan(num=1), workers=1)
+    pathfinder.generate(tmp_path / "a", pathfinder.Request(num=1), workers=1)
     record = json.loads((tmp_path / "a" / "generator.json").read_text())
     assert record["settings"]["seed_distance"] == 7
     assert record["num"] == 1

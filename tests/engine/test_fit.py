@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from src.engine import (
+    Best,
     Evaluation,
     GeneratedBatches,
     MemoryStore,
@@ -198,7 +199,8 @@ def test_final_tests_see_the_last_weights_and_the_best(mode, best_epoch, decay):
     result = run(
         state,
         TensorBatches(data(), 16, seed=1),
-        Plan(max_epochs=5, mode=mode),
+        Plan(max_epochs=5),
+        best=Best(mode=mode),
         evaluators={"val": script["val"]},
         final={"test": lambda model: tested.append(copy.deepcopy(model)) or {"accuracy": float(len(tested))}},
     )
@@ -238,7 +240,8 @@ def test_several_evaluators_in_one_row():
     result = run(
         start(network()),
         TensorBatches((x, y), 16, seed=1),
-        Plan(max_epochs=1, monitor="clean/accuracy"),
+        Plan(max_epochs=1),
+        best=Best("clean/accuracy"),
         evaluators=evaluators,
     )
     assert result.last["clean/accuracy"] == pytest.approx(1 - result.last["noisy/accuracy"])
@@ -292,7 +295,8 @@ def test_advance_and_lines_for_the_user():
             lambda: run(
                 start(network()),
                 TensorBatches(data(), 9, seed=1),
-                Plan(monitor="vla/loss"),
+                Plan(),
+                best=Best("vla/loss"),
                 evaluators={"val": lambda model: {}},
             ),
             "expected one of: val/...",
@@ -301,7 +305,8 @@ def test_advance_and_lines_for_the_user():
             lambda: run(
                 start(network()),
                 TensorBatches(data(), 9, seed=1),
-                Plan(monitor="val/accuracy"),
+                Plan(),
+                best=Best("val/accuracy"),
                 evaluators={"val": lambda model: {"acuracy": 1.0}},
             ),
             "did you mean 'val/acuracy'",

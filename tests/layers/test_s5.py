@@ -121,7 +121,7 @@ def test_groups_are_the_published_ones(config, dt_global):
 
 
 def test_groups_are_on_the_parameters():
-    ssm = S5(H, normal_eigenbasis(4), options=S5Options(opt_config="BandCdecay", ssm_lr=0.002))
+    ssm = S5(H, normal_eigenbasis(4), options=S5Options(opt_config="BandCdecay", lr=0.002))
     tags = {name: p._optim for name, p in ssm.named_parameters()}
     own = {"lr": 0.002, "weight_decay": 0.0}
     assert tags == {"Lambda_re": own, "Lambda_im": own, "log_dt": own, "B": {"lr": 0.002}, "C": {}, "D": {}}

@@ -28,7 +28,7 @@ OPERATORS = {
 
 
 @dataclass(frozen=True)
-class Plan:
+class Request:
     """A set to make: sizes of the splits and the seed."""
 
     seed: int = 0
@@ -92,42 +92,42 @@ def _twice_median(values: list[int]) -> int:
     return ordered[(n - 1) // 2] + ordered[n // 2]
 
 
-def generate(folder: Path, plan: Plan, workers: int) -> None:
+def generate(folder: Path, request: Request, workers: int) -> None:
     """Writes the three files into `folder`; a run that was stopped goes on where it was.
 
     Raises:
         UserError: the folder holds another set.
     """
-    open_record(folder, {"generator": "listops", "format": 1, **asdict(plan)})
+    open_record(folder, {"generator": "listops", "format": 1, **asdict(request)})
     if all((folder / file).is_file() for file in FILES.values()):
         return
     parts = folder / PARTS
     parts.mkdir(exist_ok=True)
-    n_shards = -(-plan.total // SHARD)
+    n_shards = -(-request.total // SHARD)
     missing = [shard for shard in range(n_shards) if not (parts / f"{shard}.tsv").is_file()]
-    run_shards(partial(_write_shard, parts, plan), missing, workers, "listops")
-    _merge(folder, parts, plan, n_shards)
+    run_shards(partial(_write_shard, parts, request), missing, workers, "listops")
+    _merge(folder, parts, request, n_shards)
     shutil.rmtree(parts)
 
 
-def _write_shard(parts: Path, plan: Plan, shard: int) -> None:
-    indices = range(shard * SHARD, min((shard + 1) * SHARD, plan.total))
-    lines = (f"{source}\t{value}\n" for source, value in (example(plan.seed, index) for index in indices))
+def _write_shard(parts: Path, request: Request, shard: int) -> None:
+    indices = range(shard * SHARD, min((shard + 1) * SHARD, request.total))
+    lines = (f"{source}\t{value}\n" for source, value in (example(request.seed, index) for index in indices))
     write_whole(parts / f"{shard}.tsv", "".join(lines).encode())
 
 
-def _merge(folder: Path, parts: Path, plan: Plan, n_shards: int) -> None:
+def _merge(folder: Path, parts: Path, request: Request, n_shards: int) -> None:
     """Puts the parts in order into the three files; a repetition is replaced by a new draw."""
     seen: set[bytes] = set()
     shards = (parts / f"{shard}.tsv" for shard in range(n_shards))
     lines = (line for shard in shards for line in shard.read_text(encoding="ascii").splitlines(keepends=True))
     index = 0
-    for file, size in zip(FILES.values(), (plan.train, plan.val, plan.test), strict=True):
+    for file, size in zip(FILES.values(), (request.train, request.val, request.test), strict=True):
         scratch = parts / file
         with open(scratch, "w", encoding="ascii", newline="\n") as out:
             out.write(f"{HEADER}\n")
             for _ in range(size):
-                out.write(_distinct(next(lines), plan.seed, index, seen))
+                out.write(_distinct(next(lines), request.seed, index, seen))
                 index += 1
         scratch.replace(folder / file)
 

@@ -20,7 +20,7 @@ SHARD = 1000  # images of one folder, as in the archive
 
 
 @dataclass(frozen=True)
-class Plan:
+class Request:
     """A set to make."""
 
     resolution: int = 32
@@ -46,44 +46,44 @@ def _drawing(resolution: int, level: str = "hard") -> tuple[Rules, list[Dashes],
     return rules, [draw_dashes(settings, margin) for margin in settings.margins], draw_marker(settings)
 
 
-def example(plan: Plan, index: int) -> tuple[np.ndarray, int, int]:
+def example(request: Request, index: int) -> tuple[np.ndarray, int, int]:
     """Returns image number `index` (side, side) uint8, its label and the margin of its dashes."""
-    rules, dashes, marker = _drawing(plan.resolution, plan.level)
-    rng = np.random.default_rng([plan.seed, plan.resolution, index])
+    rules, dashes, marker = _drawing(request.resolution, request.level)
+    rng = np.random.default_rng([request.seed, request.resolution, index])
     choice = int(rng.integers(len(dashes)))
     image, label, _ = draw_image(rng, dashes[choice], marker, rules)
-    return image, label, SETTINGS[plan.resolution].margins[choice]
+    return image, label, SETTINGS[request.resolution].margins[choice]
 
 
-def generate(folder: Path, plan: Plan, workers: int) -> None:
+def generate(folder: Path, request: Request, workers: int) -> None:
     """Writes images and metadata into `folder` (a level's); a run that was stopped goes on where it was.
 
     Raises:
         UserError: the folder holds another set.
     """
-    plain = {key: value for key, value in asdict(plan).items() if key != "level"}  # the contour's length says it
-    rules = _drawing(plan.resolution, plan.level)[0]
-    settings = asdict(settings_of(plan.resolution, plan.level)) | rules._asdict()
+    plain = {key: value for key, value in asdict(request).items() if key != "level"}  # the contour's length says it
+    rules = _drawing(request.resolution, request.level)[0]
+    settings = asdict(settings_of(request.resolution, request.level)) | rules._asdict()
     del settings["distractor_dashes"]
     record = {"generator": "pathfinder", "format": 1, **plain, "settings": settings}
     open_record(folder, record)
     (folder / "metadata").mkdir(exist_ok=True)
-    n_shards = -(-plan.num // SHARD)
+    n_shards = -(-request.num // SHARD)
     missing = [shard for shard in range(n_shards) if not (folder / "metadata" / f"{shard}.npy").is_file()]
-    run_shards(partial(_write_shard, folder, plan), missing, workers, f"pathfinder{plan.resolution}")
+    run_shards(partial(_write_shard, folder, request), missing, workers, f"pathfinder{request.resolution}")
 
 
-def _write_shard(folder: Path, plan: Plan, shard: int) -> None:
+def _write_shard(folder: Path, request: Request, shard: int) -> None:
     """Writes the images of a shard and then its metadata, which says that it is whole."""
     (folder / "imgs" / str(shard)).mkdir(parents=True, exist_ok=True)
-    lines = "".join(f"{line}\n" for line in _write_images(folder, plan, shard))
+    lines = "".join(f"{line}\n" for line in _write_images(folder, request, shard))
     write_whole(folder / "metadata" / f"{shard}.npy", lines.encode())
 
 
-def _write_images(folder: Path, plan: Plan, shard: int) -> Iterator[str]:
-    settings = settings_of(plan.resolution, plan.level)
-    for i in range(min(SHARD, plan.num - shard * SHARD)):
-        image, label, margin = example(plan, shard * SHARD + i)
+def _write_images(folder: Path, request: Request, shard: int) -> Iterator[str]:
+    settings = settings_of(request.resolution, request.level)
+    for i in range(min(SHARD, request.num - shard * SHARD)):
+        image, label, margin = example(request, shard * SHARD + i)
         png = io.BytesIO()
         Image.fromarray(image).save(png, "PNG")
         (folder / "imgs" / str(shard) / f"sample_{i}.png").write_bytes(png.getvalue())

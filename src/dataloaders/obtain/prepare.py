@@ -145,7 +145,7 @@ def generate(name: str, arguments: dict[str, Any], workers: int) -> str:
     """Makes ListOps or Pathfinder under the data root; returns what is there.
 
     Args:
-        arguments: of the generator's plan: seed, sizes and level.
+        arguments: of the generator's request: seed, sizes and level.
     """
     from ..generate import listops, pathfinder
     from ..generate.sheet import write_sheet
@@ -154,10 +154,10 @@ def generate(name: str, arguments: dict[str, Any], workers: int) -> str:
         raise UserError(f"{name}: --generate makes {', '.join(CAN_GENERATE)} only")
     target = data_root() / RECIPES[name].target
     if name == "listops":
-        listops.generate(target, listops.Plan(**arguments), workers)
+        listops.generate(target, listops.Request(**arguments), workers)
         return check(name)
-    plan = pathfinder.Plan(**arguments)
-    folder = target / LEVELS[plan.level]
-    pathfinder.generate(folder, plan, workers)
-    write_sheet(load(name, level=plan.level), folder / "samples.png")
-    return check(name, level=plan.level)
+    request = pathfinder.Request(**arguments)
+    folder = target / LEVELS[request.level]
+    pathfinder.generate(folder, request, workers)
+    write_sheet(load(name, level=request.level), folder / "samples.png")
+    return check(name, level=request.level)

@@ -12,9 +12,10 @@ from ...engine import make_schedule
 from ...engine.schedule import Schedule
 from ...errors import UserError, did_you_mean, shown
 from .contents import content_hash, file_hash
-from .layers import Layer, Perturbed, parse_layer
+from .layers import Layer, parse_layer
 from .own import OwnTask, own_code
 from .own_sections import TASK, is_own
+from .perturbed import Perturbed
 from .sections import (
     OPTIMIZERS,
     TASKS,
@@ -34,8 +35,12 @@ from .sections import (
 )
 
 _NOT_OF_THE_RUN = ("wandb", "out", "device")  # they change no number
-# keys and what they were before there was one
-_NEWER = {("loader", "stage"): "auto", ("trainer", "cuda_graph"): False, ("trainer", "recompute"): False}
+_NEWER = {  # keys and what they were before there was one
+    ("loader", "stage"): "auto",
+    ("trainer", "cuda_graph"): False,
+    ("trainer", "recompute"): False,
+    ("trainer", "check_every"): None,
+}
 _SIZES = ("train_size", "val_size", "test_size")
 
 
@@ -147,7 +152,6 @@ def parse(config: Mapping[str, Any]) -> TrainConfig:
 
 def _check(config: TrainConfig) -> None:
     """What no section can see by itself; nothing is read but perturbation files."""
-    config.trainer.plan(config.train)
     for key, size in config.sizes.items():
         if isinstance(size, float):
             raise UserError(f"dataset.{key} = {size}: expected a whole number")

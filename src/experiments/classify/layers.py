@@ -3,15 +3,14 @@
 `d_state` counts complete states (64 are 32 conjugate pairs); those of S4-PTD are the n of its perturbation.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import torch
 from torch import nn
 
-from ...config import LARGEST, Count, NotNegative, Positive, Range, Seed, Size, build
+from ...config import LARGEST, NotNegative, Positive, Range, Size, build
 from ...config.own_code import TARGET, OwnCode
 from ...errors import UserError, did_you_mean, shown
 from ...kernels import DiagonalKernel, DPLRKernel, Kernel, RealDiagonalKernel
@@ -20,17 +19,15 @@ from ...kernels.parameters import learning_rates
 from ...kernels.ptd import States, ptd_init
 from ...layers import S5, S4Block, S5Block, S5Options
 from ...layers.s5_init import Eigenbasis, normal_eigenbasis, perturbed_eigenbasis
-from ...linalg.ptd import Perturbation, Spec, made_stable, named_perturbation, solve_cached
-from ...linalg.ptd.named import DATA
 from .own import OwnKernelLayer, OwnLayer
 from .own_sections import KERNEL, is_own
+from .perturbed import WHERE, Perturbed
 
-WHERE = "model.layer"
 _Channels = Annotated[int, Range(1, 1024)]
 _Step = Annotated[float, Range(1e-12, 1e6)]
-_Distance = Annotated[float, Range(1e-12, 1e3)]  # of E from 0, as a share of A_H
 DIAGONAL_INITS = ("legs", *(f"diag-{name}" for name in INITS))
 DPLR_INITS = ("legs", "legt", "fourier")
+RATES = ("dt", "A", "B", "C")  # what the four numbers of `lr` are the rates of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +78,9 @@ class S4Layer:
     def options(self, generator: torch.Generator) -> dict[str, Any]:
         """Returns the keywords that every kernel takes."""
         return {
+            **{name: getattr(self, name) for name in ("dt_min", "dt_max", "dt_transform", "n_ssm")},
             "channels": self.channels * (2 if self.bidirectional else 1),
-            "dt_min": self.dt_min,
-            "dt_max": self.dt_max,
-            "dt_transform": self.dt_transform,
-            "n_ssm": self.n_ssm,
-            "lr": dict(zip(("dt", "A", "B", "C"), self.lr, strict=True)),
+            "lr": dict(zip(RATES, self.lr, strict=True)),
             "generator": generator,
         }
 
@@ -124,69 +118,6 @@ class S4DLayer(S4Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Perturbed:
-    """The keys that say which E a PTD layer has; see `configs/model/layer/s4-ptd.yaml`."""
-
-    perturbation: str | None = None
-    perturbation_size: _Distance | None = None
-    perturbation_seed: Seed = 0
-    delta: Positive | None = None
-    objective: Literal["ours", "published"] = "ours"
-    solver_lr: Positive = 0.003
-    solver_iterations: Count = 20_000
-    reflect: bool = True
-
-    @property
-    def n(self) -> int:
-        """States of the system that is perturbed."""
-        return self.d_state
-
-    def find(self, say: Callable[[str], None] | None = None) -> Perturbation:
-        """Returns the E for n states; what has to be solved is solved once and cached.
-
-        Raises:
-            UserError: no such name or file, one that does not fit, or a size or delta out of range.
-        """
-        if self.spec_is_named():
-            return solve_cached(self.spec(), say)
-        name = self.perturbation
-        if name is not None and not Path(name).exists() and Path(name).name == name and (DATA / name).is_file():
-            name = DATA / name
-        return named_perturbation(name, self.n, self.perturbation_size, self.perturbation_seed, say)
-
-    def trained(self) -> Perturbation:
-        """Returns the system that a run starts from: `find`, its unstable eigenvalues reflected where `reflect` says so."""
-        return made_stable(self.find()) if self.reflect else self.find()
-
-    def spec_is_named(self) -> bool:
-        """Whether delta or the published objective says what is solved."""
-        if self.delta is None and self.objective == "ours":
-            return False
-        if self.perturbation != "solve":
-            raise UserError(f"{WHERE}: delta and objective are for perturbation=solve, not {self.perturbation}")
-        if self.perturbation_size is not None:
-            raise UserError(
-                "give delta or size, not both: a size is reached whatever its delta is, with objective=ours"
-            )
-        return True
-
-    def check_target(self) -> None:
-        """Raises UserError for a size or delta out of range, without solving anything."""
-        if self.spec_is_named():
-            self.spec()
-        elif self.perturbation_size is not None:
-            Spec(n=self.n, size=self.perturbation_size)
-
-    def spec(self) -> Spec:
-        """Returns the solver's problem that `delta` and `objective` name."""
-        delta = 1.0 if self.delta is None else self.delta
-        if self.objective == "ours":
-            return Spec(n=self.n, objective="cond", gamma=delta)
-        options = {"real": False, "lr": self.solver_lr, "max_iterations": self.solver_iterations}
-        return Spec(n=self.n, objective="published", delta=delta, **options)
-
-
-@dataclass(frozen=True, kw_only=True)
 class PTDLayer(Perturbed, S4Layer):
     """S4-PTD; see `configs/model/layer/s4-ptd.yaml`."""
 
@@ -212,21 +143,16 @@ class PTDLayer(Perturbed, S4Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class S5Layer:
-    """S5; the names that are not in `S5Options` are its constructors'. `lr` is that of the SSM, where None is the global one."""
+class S5Layer(S5Options):
+    """S5: the SSM's options, its states and the map behind it. `conj_sym` None is for a subclass."""
 
     d_state: Size = 256
     blocks: Size = 8
     conj_sym: bool | None = True
-    disc: str = "zoh"
     dt_min: _Step = 0.001
     dt_max: _Step = 0.1
-    dt_global: bool = False
-    B_init: str = "lecun_normal"
     C_init: str = "lecun_normal"
     bidirectional: bool = True
-    poles: Literal["free", "clip", "reflect"] = "free"
-    opt_config: str = "standard"
     lr: NotNegative | None = 0.001
     activation: str = "half_glu1"
 
@@ -244,20 +170,7 @@ class S5Layer:
 
     def make(self, H: int, dropout: float, tie_dropout: bool, generator: torch.Generator) -> nn.Module:
         """Returns the layer."""
-        options = S5Options(
-            conj_sym=self.is_symmetric(),
-            disc=self.disc,
-            dt_min=self.dt_min,
-            dt_max=self.dt_max,
-            B_init=self.B_init,
-            C_init=self.C_init,
-            bidirectional=self.bidirectional,
-            poles=self.poles,
-            opt_config=self.opt_config,
-            ssm_lr=self.lr,
-            dt_global=self.dt_global,
-        )
-        ssm = S5(H, self.block(), self.blocks, options, generator)
+        ssm = S5(H, self.block(), self.blocks, replace(self, conj_sym=self.is_symmetric()), generator)
         return S5Block(ssm, self.activation, dropout, tie_dropout)
 
 
@@ -335,4 +248,4 @@ def _rates(lr: Any) -> tuple[float | None, ...]:
         if value is not None and not number:
             raise UserError(f"{WHERE}.lr: {shown(value)} is not a number, null, or a mapping of dt, A, B to those")
     rates = learning_rates(lr)
-    return tuple(rates[name] for name in ("dt", "A", "B", "C"))
+    return tuple(rates[name] for name in RATES)

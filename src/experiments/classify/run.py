@@ -24,8 +24,9 @@ from .config import TrainConfig, parse
 from .data import PlacedSplits, cut, load_splits, place
 from .goal import ClassShares, Goal, goal_of
 from .kept import Kept
-from .layers import Layer, Perturbed
+from .layers import Layer
 from .model import DataShape, build_model, groups_of, start
+from .perturbed import Perturbed
 
 ABOUT = "about.txt"  # what a run prints before it trains: data, parameter groups, class shares
 CHANCE_EPOCHS = 3  # after so many a loss that is still that of guessing is worth a warning
@@ -174,8 +175,9 @@ def train(
         state,
         batches,
         goal.objective,
-        config.trainer.plan(config.train, goal.metric),
+        config.trainer,
         device,
+        best=config.train.best(goal.metric),
         evaluators={
             "val": prepared.evaluation("val"),
             **{name: prepared.evaluation("test", around=context) for name, context in every_epoch.items()},

@@ -1,15 +1,14 @@
 """The sections of a run's config as checked dataclasses, whose fields are the YAML's keys."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from ...config import LARGEST, Count, NotNegative, Positive, Range, Seed, Size
-from ...engine import Plan
-from ...engine.device import Precision
+from ...config import LARGEST, Positive, Range, Seed, Size
+from ...engine import Best, Plan
+from ...engine.plan import Limit
 from ...errors import UserError, shown
 
 _Momentum = Annotated[float, Range(0, 1)]
-_Limit = Annotated[float, Range(0, 1, above=True)] | Count  # a share or a number of batches
 
 
 def check_positive(where: str, **values: Any) -> None:
@@ -118,34 +117,19 @@ class TrainOptions:
         if self.mode == "test" and self.ckpt is None:
             raise UserError("train.mode=test needs train.ckpt=FILE, the last.pt or best.pt of a run")
 
+    def best(self, metric: str = "accuracy") -> Best:
+        """Returns which weights are the best; `metric` stands for the accuracy where labels are numbers."""
+        return Best(self.monitor.replace("accuracy", metric), "min" if self.mode == "min" else "max")
+
 
 @dataclass(frozen=True, kw_only=True)
-class Trainer:
-    """`trainer`: see `src.engine.Plan`; beside it the limits of evaluations and whether the test set is measured before the end too."""
+class Trainer(Plan):
+    """`trainer`: the loop's plan, which batches of the evaluations are enough, and whether the test set is measured before the end too."""
 
-    max_epochs: int | None = 200
-    max_steps: int | None = None
-    accumulate_grad_batches: int = 1
-    gradient_clip_val: float | None = None
-    limit_train_batches: _Limit = 1.0
-    limit_val_batches: _Limit = 1.0
-    limit_test_batches: _Limit = 1.0
+    limit_val_batches: Limit = 1.0
+    limit_test_batches: Limit = 1.0
     test_every_epoch: bool = False
-    precision: Precision = "fp32"
-    compile: bool = False
-    cuda_graph: bool = False
     recompute: bool = False
-    log_every: int = 50
-    save_seconds: NotNegative = 60.0
-    save_steps: int | None = None
-
-    def plan(self, train: TrainOptions, metric: str = "accuracy") -> Plan:
-        """Returns what `fit` is asked to do; `metric` stands for the accuracy where labels are numbers."""
-        others = ("limit_val", "limit_test", "test_", "recompute")
-        of_plan = {k: v for k, v in asdict(self).items() if not k.startswith(others)}
-        return Plan(
-            **of_plan, monitor=train.monitor.replace("accuracy", metric), mode="min" if train.mode == "min" else "max"
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,6 @@ from ..sweep.cli import SuggestingParser, add_common_arguments
 from .classify.config import parse
 from .classify.layers import PTDLayer
 from .classify.points import (
-    SHARED,
     Point,
     add_published_arguments,
     asked_words,
@@ -70,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args, words = _parser(defaults_of(EXPERIMENT)).parse_words(argv)
     if args.delta is not None and args.size is not None:
         raise UserError("give --delta or --size, not both: a size is reached whatever its delta is")
-    words = asked_words(EXPERIMENT, args, (*SHARED, "delta", "size", "objective"), words)
+    words = asked_words(EXPERIMENT, args, words)
     runs = plan_runs(words, args.seeds, args.as_published)
     return run_points(runs, module("experiments.ablation:work"), args, REPORTERS[EXPERIMENT])
 

@@ -26,7 +26,6 @@ from ..sweep.cli import SuggestingParser, add_common_arguments
 from ..tasks.noise import FourierMode, injected
 from .classify.config import parse
 from .classify.points import (
-    SHARED,
     Point,
     add_published_arguments,
     asked_words,
@@ -119,8 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args, words = _parser(defaults_of(EXPERIMENT)).parse_words(argv)
     if args.as_published:
         words = ["states=all", "weight=2", *words]
-    options = (*SHARED, "residual", "models", "perturbation", "noise")
-    words = asked_words(EXPERIMENT, args, options, words)
+    words = asked_words(EXPERIMENT, args, words)
     base = first_config(words)
     build(Probing, base["probe"], "probe")
     runs = make_runs(EXPERIMENT, words, points(base, args.seeds), varied=("models", "perturbation"))

@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from src.experiments.classify.layers import LAYERS, S4Layer
+from src.experiments.classify.perturbed import Perturbed
 from src.kernels import DiagonalKernel, DPLRKernel, Kernel, RealDiagonalKernel, ptd_kernel
 from src.linalg.hippo import legs
 
@@ -41,4 +43,14 @@ CASES: dict[str, Callable[..., Kernel]] = {
     "s4-legs, zero-order hold": lambda **o: DPLRKernel(H, 8, disc="zoh", **o),
     "s4-ptd, real E": lambda **o: ptd_kernel(perturbation(9), H, **o),
     "s4-ptd, complex E": lambda **o: ptd_kernel(perturbation(6, "complex"), H, **o),
+}
+
+# the kernel of every other layer that a config can name, as its class makes it; see "a kernel" in src/README.md
+NAMED = {
+    name: layer for name, layer in LAYERS.items() if issubclass(layer, S4Layer) and not issubclass(layer, Perturbed)
+}
+CASES |= {
+    name: lambda layer=layer, **o: layer(d_state=8).kernel(H, o)
+    for name, layer in NAMED.items()
+    if name not in ("s4", "s4d")
 }

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from ...config.yaml import without_resolvers
 from ...errors import UserError, did_you_mean
 from ...resources import resource
 from . import library, published
+from .other_layer import without_foreign_keys
 from .own_sections import KERNEL, SECTIONS, is_own
 
 CONFIGS = resource("configs")
@@ -109,11 +111,14 @@ def _resolve_experiment(word: str) -> str:
 def _compose(words: Sequence[str]) -> Composed:
     try:
         config = compose("config", overrides=_overrides(words), return_hydra_config=True)
-        experiment = Path(str(config.hydra.runtime.choices.experiment))
+        choices = config.hydra.runtime.choices
+        experiment = Path(str(choices.experiment))
         with open_dict(config):
             del config["hydra"]
         _check_resolvers(OmegaConf.to_container(config, resolve=False))
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        if any(key_of(word) in ("model", "model/layer") for word in words):
+            _choose_layer(plain, str(choices["model/layer"]), words)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(_explain(error, words)) from None
     except RecursionError:
@@ -166,6 +171,22 @@ def _translated(plain: dict[str, Any]) -> dict[str, Any]:
     return rest | ({"task": task} if own_task else {})
 
 
+def _choose_layer(plain: dict[str, Any], chosen: str, words: Sequence[str]) -> None:
+    """Takes out what the experiment says about its own layer, where words chose another."""
+    instead_of = _layer_of(tuple(word for word in words if key_of(word) == "experiment"), CONFIGS)
+    model, folder = plain["model"], CONFIGS / "model" / "layer"
+    if isinstance(model, dict) and isinstance(model.get("layer"), dict) and not is_own(model["layer"]):
+        model["layer"] = without_foreign_keys(model["layer"], folder, chosen, instead_of, words)
+
+
+@lru_cache(maxsize=64)
+def _layer_of(experiment: tuple[str, ...], configs: Path) -> str:
+    """The file of an experiment's own layer; a sweep asks once."""
+    return str(
+        compose("config", overrides=list(experiment), return_hydra_config=True).hydra.runtime.choices["model/layer"]
+    )
+
+
 def _check_resolvers(value: Any, key: str = "") -> None:
     if isinstance(value, str):
         check_no_resolver(value, key)
@@ -183,6 +204,8 @@ def _explain(error: Exception, words: Sequence[str]) -> str:
         return f"unknown key '{unknown[1]}'{_suggest_key(unknown[1], rest)}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = _group_and_name(str(error.missing_cfg_file))
+        if group == "model" and name in library.names(CONFIGS / "model" / "layer"):
+            return f"no file '{name}' in configs/model; the layer of that name is model/layer={name}"
         if (CONFIGS / group).is_dir():
             own = [option for option in library.names(CONFIGS / group) if "/" not in option]
             return f"no file '{name}' in configs/{group}{did_you_mean(name, own)}"

@@ -37,7 +37,6 @@ NUMBERS = (
 )
 DATASETS = ("cifar10", "mnist", "fashion_mnist", "digits")
 COLOUR_STD = (0.2023, 0.1994, 0.2010)  # that both scripts divide the colours of CIFAR-10 by
-SHARED = (*(name for name, _, _ in NUMBERS), "dataset", "grayscale", "prenorm")  # options that are words
 
 
 class Point(NamedTuple):
@@ -76,13 +75,14 @@ def defaults_of(name: str) -> dict[str, Any]:
     return load_yaml(CONFIGS / f"{name}.yaml")
 
 
-def asked_words(name: str, args: argparse.Namespace, options: Iterable[str], words: Sequence[str]) -> list[str]:
-    """Returns the words of a command line: its YAML file, its options (those whose names are given), its bare words.
+def asked_words(name: str, args: argparse.Namespace, words: Sequence[str]) -> list[str]:
+    """Returns the words of a command line: its YAML file, its options that are keys of that file (and --dataset), its bare words.
 
     Raises:
         UserError: a key that is given twice, or a word that chooses what the script's points choose.
     """
-    given = {option: getattr(args, option) for option in options if getattr(args, option) is not None}
+    options = (*defaults_of(name), "dataset")
+    given = {option: value for option, value in vars(args).items() if option in options and value is not None}
     for word in words:
         key = key_of(word)
         if key in given:

@@ -60,6 +60,7 @@ def test_a_recipe_fits_the_tree(recipe):
             assert not (ROOT / file).exists()
 
 
+@pytest.mark.slow  # each starts whole scripts; the test above is the fast one
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_works(recipe, tmp_path):
     folder = tree(tmp_path / "tree")

@@ -50,10 +50,17 @@ def imported_files(file: Path) -> Iterator[Path]:
             places = [module, *(module / alias.name for alias in node.names)]
         elif isinstance(node, ast.Import):
             places = [_FOLDER.parent.joinpath(*alias.name.split(".")) for alias in node.names]
+        elif isinstance(node, ast.Assign) and file.name == "__init__.py" and _is_places(node):
+            places = [file.parent / owner for owner in ast.literal_eval(node.value)]
         else:
             continue
         for place in places:
             yield from filter(Path.is_file, (place.with_suffix(".py"), place / "__init__.py"))
+
+
+def _is_places(node: ast.Assign) -> bool:
+    """Whether it lists the modules whose names a package hands on when they are first asked for (`lazy.attach`)."""
+    return [getattr(target, "id", None) for target in node.targets] == ["PLACES"]
 
 
 def _source_hash() -> str:

@@ -54,10 +54,10 @@ def report(
                 ending = f"-{variant.slug}" if len(variants) > 1 else ""
                 page.pictures(variant.slug, lambda runs=runs, ending=ending: _pictures(runs, ending))
         page.csv("summary.csv", summary(page.records))
-        page.csv("table.csv", _joined(error_rows))
+        page.csv("table.csv", joined(error_rows))
         page.csv("frontier.csv", runs_table(page.records))
         for name, tables in parts.items():
-            page.csv(f"{name}.csv", _joined(tables))
+            page.csv(f"{name}.csv", joined(tables))
         return page.finish()
 
 
@@ -81,8 +81,13 @@ def _pictures(runs: list[Record], ending: str):
     yield from steps(runs, ending)
 
 
-def _joined(parts: list[tuple[Variant, str | None, Table]]) -> Table:
-    """The tables of all variants as one, each row led by its variant (and field)."""
+def joined(parts: list[tuple[Variant, str | None, Table]]) -> Table:
+    """The tables of all variants as one, each row led by its variant (and field); a column that a variant has not is empty there."""
     lead = [*Variant._fields, *(["field"] if any(field for _, field, _ in parts) else [])]
-    rows = [[*variant, *([field] if field else []), *row] for variant, field, table in parts for row in table.rows]
-    return Table([*lead, *(parts[0][2].columns if parts else [])], rows)
+    columns = list(dict.fromkeys(column for _, _, table in parts for column in table.columns))
+    rows = []
+    for variant, field, table in parts:
+        for row in table.rows:
+            named = dict(zip(table.columns, row, strict=True))
+            rows.append([*variant, *([field] if field else []), *map(named.get, columns)])
+    return Table([*lead, *columns], rows)

@@ -11,16 +11,28 @@ from src.errors import UserError
 from src.report import theory_tables
 from src.report.__main__ import main
 from src.report.collect import collect
-from src.report.theory import report
+from src.report.theory import Variant, joined, report
 from src.report.theory_frontier import excess, excesses, frontier_for, prices, reached, runs_table
 from src.report.theory_steps import durations, steps
 from src.report.theory_tables import MEASURES, best, corollary_of, errors, only, targets_of_seeds, worst
 from src.sweep import Run
-from src.tables import format_value
+from src.tables import Table, format_value
 from src.theory.bounds import theorem2
 from src.theory.frontier import Frontier
 from src.theory.targets import TASKS, Target, target
 from tests.report.runs import write_run
+
+
+def test_variants_with_other_columns_stand_in_one_table():
+    """As-published runs have no r_min to list, a variant may lack a target: what a variant has not is empty, not shifted."""
+    one, other = (Variant(zero, "float32", 500_000) for zero in (True, False))
+    parts = [
+        (one, "real", Table(["t", "copy", "runs"], [[8, 0.5, 3]])),
+        (other, None, Table(["t", "decay", "runs"], [[9, 0.1, 2]])),
+    ]
+    table = joined([(variant, "real", part) for variant, _, part in parts])
+    assert table.columns == [*Variant._fields, "field", "t", "copy", "runs", "decay"]
+    assert table.rows == [[*one, "real", 8, 0.5, 3, None], [*other, "real", 9, None, 2, 0.1]]
 
 
 @pytest.fixture(scope="module")

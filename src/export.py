@@ -8,7 +8,6 @@ with x (B, d_input) or (B,) tokens, logits (B, classes) of the prefix so far, an
 matrices of one step are constants of the program. PyTorch alone runs it (`torch.export.load`), for any number of sequences B.
 """
 
-import argparse
 import json
 import shutil
 import sys
@@ -22,8 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from .config.command_line import SuggestingParser
 from .errors import UserError, run_door
 from .experiments.classify.trained import FILES, load_trained
+from .files import check_file
 from .resources import command
 
 WEIGHTS, CONFIG, STEP, STATE, README = "weights.safetensors", "config.yaml", "step.pt2", "state.json", "README.md"
@@ -103,6 +104,7 @@ def export(run: str | Path, out: str | Path, weights: str = "best", trust: bool 
     run, out = Path(run), Path(out)
     if out.exists():
         raise UserError(f"{out} is there already; give another --out")
+    check_file(out)
     model = load_trained(run, weights, trust)
     save_file = _safetensors()
     x = _example(model)
@@ -159,7 +161,7 @@ def _readme(run: Path, weights: str, model: nn.Module, x: Tensor) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns its exit code."""
-    parser = argparse.ArgumentParser(prog=command("export"), description="Take a trained model away.")
+    parser = SuggestingParser(prog=command("export"), description="Take a trained model away.")
     parser.add_argument("run", type=Path, help="the folder of a run of train.py: runs/train-<experiment>/<key>")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder for what is written")
     parser.add_argument(

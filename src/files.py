@@ -1,4 +1,4 @@
-"""Files that others made: read within limits, and whatever is wrong with one said in a line.
+"""Files that others made: read within limits, and whatever is wrong with one said in a line; and whether a file can be written.
 
 A file that cannot be used raises `UserError` with its name, what was expected and, where the caller knows it, how to get it again. Nothing
 is allocated because a header says so: sizes are compared with the file, and what unpacks is read only up to a limit.
@@ -10,8 +10,9 @@ import gzip
 import json
 import os
 import stat
+import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +22,24 @@ from .errors import UserError
 
 _BLOCK = 1 << 20
 _NPY_HEADER = 4096  # bytes that surely hold the header of an array of plain numbers
+
+
+def check_file(path: Path, suffixes: Sequence[str] = ()) -> None:
+    """Raises UserError where a file cannot be written, before anything is computed for it; nothing of the attempt stays behind.
+
+    Args:
+        suffixes: that its name may have; any where there are none.
+    """
+    if suffixes and path.suffix not in suffixes:
+        raise UserError(f"cannot write '{path}': the name must end in {' or '.join(suffixes)}")
+    if path.is_dir():
+        raise UserError(f"cannot write '{path}': it is a folder")
+    there = next(folder for folder in path.absolute().parents if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise UserError(f"cannot write '{path}': '{there}' is not a folder that can be written to ({error.strerror})") from None
 
 
 @contextlib.contextmanager

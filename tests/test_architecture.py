@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "experiments": None,  # the top: everything
     "api": None,  # the public names
     "console": {"api"},  # hands on to any module by name
-    "export": {"experiments"},
+    "export": {"experiments", "config"},
 }
 
 

@@ -1,6 +1,5 @@
 """`python -m src.bench [theory kernels gpu ...]`: measures on this machine and prints, or writes, the speed tables."""
 
-import argparse
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -8,7 +7,9 @@ from pathlib import Path
 
 import torch
 
+from ..config.command_line import SuggestingParser
 from ..errors import UserError, did_you_mean, run_door
+from ..files import check_file
 from . import gpu, kernels, peers, scan, theory, train
 from .timing import Table, markdown
 
@@ -24,7 +25,7 @@ BENCHES: dict[str, Callable[[bool], Iterable[Table]]] = {
 
 def main() -> int:
     """Measures what was asked for; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m src.bench", description=__doc__)
+    parser = SuggestingParser(prog="python -m src.bench", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"{', '.join(BENCHES)}; all when left out, gpu where there is one")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, no kernel of length 16384")
     parser.add_argument(
@@ -35,6 +36,10 @@ def main() -> int:
     for name in options.names:
         if name not in BENCHES:
             raise UserError(f"unknown bench '{name}'{did_you_mean(name, BENCHES)}")
+    if options.threads < 1:
+        raise UserError(f"--threads {options.threads}: expected 1 or more")
+    if options.out:
+        check_file(options.out)
     torch.set_num_threads(options.threads)
     for name in options.names or _possible():
         parts = []

@@ -4,7 +4,6 @@ Parts run one after the other in processes of their own, each under a time limit
 lines and the others go on. The card's numbers of a theory sweep and of a training run are compared with the CPU's of the same commands.
 """
 
-import argparse
 import importlib.util
 import json
 import platform
@@ -17,7 +16,9 @@ from pathlib import Path
 
 import torch
 
+from ..config.command_line import SuggestingParser
 from ..errors import UserError, run_door
+from ..files import check_file
 from ..resources import command, import_root, module
 from ..tables import Table
 from ..tracking.environment import device_environment
@@ -219,7 +220,7 @@ def machine(device: str = "cuda") -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Finds everything out on the first CUDA device and writes the page; exit code 1 where a part failed."""
-    parser = argparse.ArgumentParser(prog=command("bench.card"), description=__doc__.splitlines()[0])
+    parser = SuggestingParser(prog=command("bench.card"), description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=PAGE, help=f"the page (default: {PAGE})")
     parser.add_argument(
         "--logs", type=Path, default=Path("runs/gpu"), help="a folder for logs and runs (default: runs/gpu)"
@@ -229,6 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("make gpu needs a CUDA device and torch finds none here; `make test` runs what needs none")
     if not (import_root() / "train_theory.py").is_file():
         raise UserError("make gpu runs the scripts and tests of a clone of the repository; call it there")
+    check_file(args.out)
     found = find_out(parts(), args.logs / time.strftime("%Y%m%d-%H%M%S"))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(page(found, machine()))

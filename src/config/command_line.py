@@ -1,6 +1,7 @@
 """A parser of command lines whose errors are one line with a suggestion."""
 
 import argparse
+import difflib
 import re
 import sys
 from collections.abc import Sequence
@@ -59,6 +60,7 @@ class SuggestingParser(argparse.ArgumentParser):
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
         args = list(sys.argv[1:] if args is None else args)
         self._refuse_repeated(args)
+        self._refuse_misspelt_required(args)
         parsed = super().parse_known_args(args, namespace)
         check_variables()
         return parsed
@@ -71,6 +73,15 @@ class SuggestingParser(argparse.ArgumentParser):
                 if action.dest in seen:
                     self.error(f"{word.partition('=')[0]} is given twice")
                 seen.add(action.dest)
+
+    def _refuse_misspelt_required(self, args: list[str]) -> None:
+        """`--ot x` for `--out x`: says so, where argparse would say that --out is missing."""
+        missing = {name for action in self._actions if action.required for name in action.option_strings} - set(args)
+        for word in args:
+            name = word.partition("=")[0]
+            unknown = name.startswith("--") and name not in self._option_string_actions
+            if unknown and difflib.get_close_matches(name, missing, n=1):
+                self.error(f"unknown argument '{name}'{did_you_mean(name, missing)}")
 
     def _long_options(self, parsed: argparse.Namespace) -> list[str]:
         """The options of this parser, and of the command that was chosen."""

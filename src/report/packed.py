@@ -14,10 +14,10 @@ import yaml
 
 from ..config import canonical_json
 from ..errors import UserError
+from ..files import check_file
 from ..sweep import Run, RunFolder
 from ..sweep import collect as run_folders
 from ..sweep.cli import SuggestingParser
-from ..sweep.lock import check_writable
 from ..tracking.files import atomic_write, to_json
 from .collect import Record, experiments, record_of
 from .settings import grouped
@@ -33,13 +33,13 @@ def main_pack(arguments: list[str]) -> int:
     parser.add_argument("folders", nargs="+", type=Path, help="a sweep's --out, or one experiment's folder below it")
     parser.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="where the two files go")
     args = parser.parse_args(arguments)
-    check_writable(args.out)
     records = [
         record_of(run)
         for folder in args.folders
         for name, path in experiments(folder).items()
         for run in run_folders(path.resolve().parent, name)
     ]
+    check_file(args.out / RUNS)
     pack(records, args.out)
     done = sum(record.done for record in records)
     print(f"{args.out}: {len(records)} runs, {done} of them done")
@@ -52,7 +52,7 @@ def main_unpack(arguments: list[str]) -> int:
     parser.add_argument("source", type=Path, help=f"a folder that holds {RUNS} and {LOG}")
     parser.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="where the run folders go")
     args = parser.parse_args(arguments)
-    check_writable(args.out)
+    check_file(args.out / RUNS)
     print(f"{args.out}: {unpack(args.source, args.out)} runs")
     return 0
 
@@ -60,6 +60,7 @@ def main_unpack(arguments: list[str]) -> int:
 def pack(records: Iterable[Record], out: Path) -> None:
     """Writes both files, sorted: equal runs give equal files."""
     records = sorted((r for r in records if r.rows or r.done), key=lambda r: (r.experiment, r.folder.run.label, r.key))
+    out.mkdir(parents=True, exist_ok=True)
     with (out / RUNS).open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_COLUMNS)

@@ -10,7 +10,6 @@
 | states           | not in the paper      | gain and distance from S4 over frequency, E of both objectives               |
 """
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from matplotlib.lines import Line2D
 from ..errors import UserError
 from ..linalg.legs_transfer import last_spike, pole_frequencies
 from ..linalg.transfer import System, diag_system, dplr_system, impulse_response
+from ..sweep.cli import SuggestingParser
 from ..tables import Table
 from ..tracking.files import atomic_write
 from . import ptd_theory_data as data
@@ -41,7 +41,7 @@ _STATES = {
 
 def main(arguments: list[str]) -> int:
     """The command line; returns its exit code. Raises UserError for a folder that cannot be written to."""
-    parser = argparse.ArgumentParser(prog=f"python -m src.report {NAME}", description="Pictures of P1's theory")
+    parser = SuggestingParser(prog=f"python -m src.report {NAME}", description="Pictures of P1's theory")
     parser.add_argument("--out", type=Path, default=Path("runs/report"), metavar="FOLDER", help="default: runs/report")
     parser.add_argument("--only", nargs="+", choices=tuple(PICTURES), default=tuple(PICTURES), help="some of them")
     args = parser.parse_args(arguments)

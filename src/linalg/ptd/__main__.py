@@ -8,10 +8,11 @@ from pathlib import Path
 
 from ...config.command_line import SuggestingParser
 from ...errors import UserError, run_door
+from ...files import check_file
 from ...resources import command
 from ...tables import Table
 from . import frontier, surface
-from .files import SUFFIXES, check_writable, save_perturbation
+from .files import SUFFIXES, save_perturbation
 from .perturbation import Perturbation
 from .solver import solve
 from .spec import NORMS, OBJECTIVES, Spec, default_size
@@ -65,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.sizes is not None:
         raise UserError("--sizes belongs to --frontier; for one solution: --size")
     if args.out is not None:
-        check_writable(args.out, SUFFIXES)
+        check_file(args.out, SUFFIXES)
     begin, begin_cpu = time.perf_counter(), time.process_time()
     found = solve(spec, progress=None if args.quiet else _to_stderr)
     seconds, cpu = time.perf_counter() - begin, time.process_time() - begin_cpu
@@ -107,7 +108,7 @@ def _frontier(args: argparse.Namespace, spec: Spec) -> int:
             raise UserError(f"--sizes must be positive numbers, got {size}")
     if args.out is not None:
         for suffix in (".csv", ".png"):
-            check_writable(args.out.with_name(args.out.name + suffix), (suffix,))
+            check_file(args.out.with_name(args.out.name + suffix), (suffix,))
     progress = None if args.quiet else _to_stderr
     if spec.objective == "cond":
         points = frontier.frontier(spec, args.sizes or frontier.SIZES, progress)

@@ -9,13 +9,14 @@ Ours hold E, Lam, V and Vinv. When Lam, V and Vinv are there they are what count
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from scipy.io import loadmat, savemat
 
 from ...errors import UserError
+from ...files import check_file
 from ..hippo import Float, legs
 from .perturbation import Complex, Perturbation, canonical, diagonalise
 
@@ -25,17 +26,6 @@ _KEYS = "E (or ptb), or Lam, V and Vinv"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
-def check_writable(path: Path, suffixes: Sequence[str]) -> None:
-    """Raises `UserError` where a file cannot be written, before anything is computed for it."""
-    if path.suffix not in suffixes:
-        raise UserError(f"cannot write '{path}': the name must end in {' or '.join(suffixes)}")
-    if path.is_dir():
-        raise UserError(f"cannot write '{path}': it is a folder")
-    there = next(folder for folder in path.absolute().parents if folder.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"cannot write '{path}': '{there}' is not a folder that can be written to")
-
-
 def save_perturbation(path: str | Path, found: Perturbation) -> None:
     """Writes E, Lam (diagonal matrix), V, Vinv, iterations and converged to `.mat` or `.npz`, atomically.
 
@@ -43,7 +33,7 @@ def save_perturbation(path: str | Path, found: Perturbation) -> None:
         UserError: another suffix, or a folder that cannot be written.
     """
     path = Path(path)
-    check_writable(path, SUFFIXES)
+    check_file(path, SUFFIXES)
     content = {
         "E": found.E,
         "Lam": np.diag(found.Lambda),

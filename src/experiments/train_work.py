@@ -61,7 +61,7 @@ def start(composed: Sequence[Composed], args: argparse.Namespace) -> int:
     device = choose_device(configs[0].device)
     busy = contention(torch.get_num_threads()) if device.type == "cpu" and not is_started_by_torchrun() else None
     if busy:
-        print(f"{busy}; --threads 1 is safe", flush=True)
+        print(f"{busy}; --threads 1 is safe" if torch.get_num_threads() > 1 else busy, flush=True)
     autocast(device, configs[0].trainer.precision)  # says at once what this device cannot
     with distributed.process_group(device):
         if configs[0].train.mode == "test":

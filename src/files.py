@@ -39,7 +39,9 @@ def check_file(path: Path, suffixes: Sequence[str] = ()) -> None:
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        raise UserError(f"cannot write '{path}': '{there}' is not a folder that can be written to ({error.strerror})") from None
+        raise UserError(
+            f"cannot write '{path}': '{there}' is not a folder that can be written to ({error.strerror})"
+        ) from None
 
 
 @contextlib.contextmanager

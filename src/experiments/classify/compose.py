@@ -27,7 +27,7 @@ from ...config.yaml import without_resolvers
 from ...errors import UserError, did_you_mean
 from ...resources import resource
 from . import library, published
-from .other_layer import without_foreign_keys
+from .other_layer import foreign_keys
 from .own_sections import KERNEL, SECTIONS, is_own
 
 CONFIGS = resource("configs")
@@ -115,10 +115,11 @@ def _compose(words: Sequence[str]) -> Composed:
         experiment = Path(str(choices.experiment))
         with open_dict(config):
             del config["hydra"]
-        _check_resolvers(OmegaConf.to_container(config, resolve=False))
+        written = OmegaConf.to_container(config, resolve=False)
+        _check_resolvers(written)
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         if any(key_of(word) in ("model", "model/layer") for word in words):
-            _choose_layer(plain, str(choices["model/layer"]), words)
+            _choose_layer(plain, written, str(choices["model/layer"]), words)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UserError(_explain(error, words)) from None
     except RecursionError:
@@ -171,12 +172,13 @@ def _translated(plain: dict[str, Any]) -> dict[str, Any]:
     return rest | ({"task": task} if own_task else {})
 
 
-def _choose_layer(plain: dict[str, Any], chosen: str, words: Sequence[str]) -> None:
-    """Takes out what the experiment says about its own layer, where words chose another."""
+def _choose_layer(plain: dict[str, Any], written: dict[str, Any], chosen: str, words: Sequence[str]) -> None:
+    """Takes out what the experiment says about its own layer, where words chose another; `written` has interpolations as they stand."""
     instead_of = _layer_of(tuple(word for word in words if key_of(word) == "experiment"), CONFIGS)
     model, folder = plain["model"], CONFIGS / "model" / "layer"
     if isinstance(model, dict) and isinstance(model.get("layer"), dict) and not is_own(model["layer"]):
-        model["layer"] = without_foreign_keys(model["layer"], folder, chosen, instead_of, words)
+        foreign = foreign_keys(written["model"]["layer"], folder, chosen, instead_of, words)
+        model["layer"] = {key: value for key, value in model["layer"].items() if key not in foreign}
 
 
 @lru_cache(maxsize=64)

@@ -15,31 +15,30 @@ from ...config.words import key_of
 _OF_A_FAMILY = ("lr", "activation")  # S4: rates of dt, A, B, C and a function; S5: one rate and a gate
 
 
-def without_foreign_keys(
-    layer: dict[str, Any], folder: Path, chosen: str, instead_of: str, words: Sequence[str]
-) -> dict[str, Any]:
-    """Returns `model.layer` of a composed config without what the experiment says about another layer.
+def foreign_keys(layer: dict[str, Any], folder: Path, chosen: str, instead_of: str, words: Sequence[str]) -> set[str]:
+    """Returns which keys of a composed `model.layer` are what the experiment says about another layer.
 
     Args:
+        layer: with interpolations as they stand.
         folder: `configs/model/layer`.
         chosen, instead_of: files in it: the layer that the words choose, and the experiment's own.
         words: of the command line.
     """
     if chosen == instead_of:
-        return layer
+        return set()
     own, other = _chain(folder, chosen), _chain(folder, instead_of)
-    foreign = _all_keys(folder) - set().union(*own.values())
+    values = {key: value for content in reversed(own.values()) for key, value in content.items()}
+    foreign = _all_keys(folder) - set(values)
     if list(own)[-1] != list(other)[-1]:
-        foreign |= set(_OF_A_FAMILY)
-    foreign -= {key_of(word).removeprefix("model.layer.") for word in words}
-    return {key: value for key, value in layer.items() if key not in foreign}
+        foreign |= {key for key in _OF_A_FAMILY if layer.get(key) != values.get(key)}  # else the chosen file says it
+    return foreign - {key_of(word).removeprefix("model.layer.") for word in words}
 
 
-def _chain(folder: Path, name: str) -> dict[str, set[str]]:
-    """A layer's file and those that it builds on, the family's first file last: their keys."""
+def _chain(folder: Path, name: str) -> dict[str, dict[str, Any]]:
+    """A layer's file and those that it builds on, the family's first file last: what each says."""
     content = load_yaml(folder / f"{name}.yaml", resolve=False)
     bases = content.pop("defaults", [])
-    found = {name: set(content)}
+    found = {name: content}
     for base in bases:
         found |= _chain(folder, base.removeprefix("/model/layer/").removesuffix("@_here_"))
     return found

@@ -14,10 +14,10 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "src" / "README.md").read_text()
 RECIPES = {  # recipe -> what its commands print in the end
     "a kernel": ("test@last", "passed"),
-    "a theory target": ("square wave", "Figures:"),
+    "a theory target": ("square wave", "Tables and figures:"),
     "a data set": ("test@last", "odd: 1,797 images"),
     "a schedule": ("test@last",),
-    "an option of robustness.py": ("1 done", "s4d"),
+    "an option of robustness.py": ("1 runs done", "s4d"),
 }
 MOST_FILES = 3
 

@@ -6,6 +6,7 @@ Matplotlib is imported where something is drawn: a report that finds nothing cha
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 REAL, COMPLEX, TARGET, BOUND = "#0072B2", "#D55E00", "#4D4D4D", "#000000"
 CYCLE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 DASHED, DOTTED = (0, (3, 1.5)), (0, (1, 2))
+_HANDLE, _LINE = 7, 118  # characters: of a legend's line and gap, and of a line of it at full width
 WIDTH = 9.0  # inches; at 200 dots an inch a README shows it at about half size
 
 _RC = {
@@ -97,8 +99,19 @@ def whole_numbers(axis: "Axes") -> None:
 
 
 def legend_above(figure: "Figure", handles: list, columns: int | None = None) -> None:
-    """One legend for the whole figure, in lines above its panels."""
-    figure.legend(handles=handles, loc="outside upper center", ncols=columns or len(handles))
+    """One legend for the whole figure above its panels, in as few lines as its width allows."""
+    columns = columns or _columns_that_fit([len(handle.get_label()) + _HANDLE for handle in handles])
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+
+
+def _columns_that_fit(widths: list[int]) -> int:
+    """Most columns of a legend whose widest entries, in characters, stand side by side; it is filled column by column."""
+    for columns in range(len(widths), 1, -1):
+        short, longer = divmod(len(widths), columns)  # so many columns have one entry more, the first ones
+        starts = [short * i + min(i, longer) for i in range(columns + 1)]
+        if sum(max(widths[a:b]) for a, b in pairwise(starts)) <= _LINE:
+            return columns
+    return 1
 
 
 def save(figure: "Figure", path: Path, formats: Iterable[str] = ("png",)) -> list[Path]:

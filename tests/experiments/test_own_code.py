@@ -148,7 +148,9 @@ def test_robustness_takes_a_kernel_and_refuses_a_layer(folder, capsys):
     assert_one_line(robustness.main, [*small, LAYER], "a kernel of yours can stand in them", capsys)
     words = ["d_model=8", "n_layers=1", "n=8", "train_size=64", "epochs=1", "noise=[]", "batch_size=16", KERNEL]
     words = asked_words("robustness", argparse.Namespace(), ["dataset=digits", *words])
-    (run,) = make_runs("robustness", words, robustness.points({"models": ["s4"], "perturbation": None}, [0]), ("models",))
+    (run,) = make_runs(
+        "robustness", words, robustness.points({"models": ["s4"], "perturbation": None}, [0]), ("models",)
+    )
     made = RunFolder(Path("runs"), run)
     with made.locked():
         made.start({})

@@ -89,7 +89,7 @@ def theory(device: str) -> Callable[[Path, float], Outcome]:
     """Returns the part that trains a short theory sweep on a device and on the CPU and compares the losses."""
 
     def find(folder: Path, seconds: float) -> Outcome:
-        rows = []
+        rows, end = [], time.monotonic() + seconds
         for field in ("real", "complex"):
             outs = {where: folder / f"{field}-{where}" for where in ("card", "cpu")}
             for where, out in outs.items():
@@ -102,7 +102,7 @@ def theory(device: str) -> Callable[[Path, float], Outcome]:
                     "--device",
                     device if where == "card" else "cpu",
                 ]
-                got = call(words, folder, seconds)
+                got = call(words, folder, max(1.0, end - time.monotonic()))
                 if not got.passed:
                     return got
             rows += compare(outs["card"], outs["cpu"], "loss", field)
@@ -115,9 +115,9 @@ def graph(device: str) -> Callable[[Path, float], Outcome]:
     """Returns the part that trains a small model as a captured graph and step by step, and compares their losses."""
 
     def find(folder: Path, seconds: float) -> Outcome:
-        captured, eager = folder / "graph", folder / "eager"
+        captured, eager, end = folder / "graph", folder / "eager", time.monotonic() + seconds
         for out, own in ((captured, [f"trainer.cuda_graph={str(device != 'cpu').lower()}"]), (eager, [])):
-            got = call([*TRAIN, f"device={device}", f"out={out}", *own], folder, seconds)
+            got = call([*TRAIN, f"device={device}", f"out={out}", *own], folder, max(1.0, end - time.monotonic()))
             if not got.passed:
                 return got
         return judged(compare(captured, eager, "train/loss", "smoke/digits"))
@@ -154,9 +154,12 @@ def judged(rows: list[dict[str, str]]) -> Outcome:
 
 
 def peers(folder: Path, seconds: float) -> Outcome:
-    """Our selective scan beside mamba-ssm's, where that is installed."""
-    if importlib.util.find_spec("mamba_ssm") is None:
-        return Outcome(True, "mamba-ssm is not installed here; nothing to compare with.")
+    """Our operations beside others' CUDA kernels, where those are installed."""
+    if all(importlib.util.find_spec(name) is None for name in ("mamba_ssm", "structured_kernels")):
+        return Outcome(
+            True,
+            "Neither mamba-ssm nor state-spaces' extension (structured_kernels) is installed here.",
+        )
     page = folder / "peers.md"
     got = call(["-m", module("bench.card_peers"), str(page)], folder, seconds)
     return Outcome(got.passed, page.read_text() if got.passed else got.text)
@@ -166,10 +169,10 @@ def parts(device: str = "cuda") -> list[Part]:
     """Returns what is to be found out on a device; their limits add up to a quarter of an hour."""
     return [
         Part("GPU tests", "every kernel, forward and backward, against float64 references", tests, 300),
-        Part("Theory sweep", "the same runs on the card and on the CPU", theory(device), 60),
-        Part("Captured graph", "training steps repeated as a CUDA graph against steps one by one", graph(device), 60),
+        Part("Theory sweep", "the same runs on the card and on the CPU", theory(device), 180),
+        Part("Captured graph", "training steps repeated as a CUDA graph against steps one by one", graph(device), 120),
         Part("Speed", "each operation fused and plain beside the card's limits", speed, 240),
-        Part("Peers", "mamba-ssm's selective scan, where it is installed", peers, 60),
+        Part("Peers", "mamba-ssm and state-spaces' extension, where they are installed", peers, 60),
     ]
 
 
@@ -177,7 +180,7 @@ def find_out(what: Sequence[Part], folder: Path, say: Callable[[str], None] = pr
     """Does the parts one after the other; what goes wrong in one is its outcome."""
     found = {}
     for part in what:
-        say(f"{part.name}: {part.why} (at most {part.seconds:.0f} s a command)")
+        say(f"{part.name}: {part.why} (at most {part.seconds:.0f} s)")
         place, started = folder / part.name.lower().replace(" ", "-"), time.perf_counter()
         place.mkdir(parents=True, exist_ok=True)
         try:

@@ -255,3 +255,12 @@ def test_wrong_keys_of_a_gpu_are_one_line_before_data_are_read(word, message, tm
     with pytest.raises(UserError, match=message) as caught:
         main(["experiment=smoke/digits", word, "device=cpu", "wandb=null", f"out={tmp_path}"])
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_ones_own_that_speaks_to_hydra_is_told_that_nobody_listens(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "# @package _global_\ndefaults:\n  - /experiment/smoke/digits\nhydra:\n  run:\n    dir: elsewhere\n"
+    )
+    with pytest.raises(UserError, match=r"mine.yaml: a section 'hydra' has no effect here; .*out=FOLDER"):
+        compose_all([f"experiment={path}"])

@@ -102,7 +102,10 @@ def _resolve_experiment(word: str) -> str:
         return word.removesuffix(".yaml")
     for file in (Path(name), CONFIGS / name, CONFIGS / f"{name}.yaml"):
         if file.suffix == ".yaml" and file.is_file():
-            load_yaml(file, resolve=False)  # says in one line what Hydra could not read
+            if "hydra" in load_yaml(file, resolve=False):  # reading it also says in one line what Hydra could not read
+                raise UserError(
+                    f"{file}: a section 'hydra' has no effect here; take it out, and set out=FOLDER for the place of runs"
+                )
             up = [".."] * len(EXPERIMENTS.resolve().parts[1:])  # Hydra takes no absolute path
             return f"{key}={'/'.join([*up, *file.resolve().with_suffix('').parts[1:]])}"
     raise UserError(f"'{word}': no such experiment{_close(name, experiments())}")

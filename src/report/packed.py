@@ -15,9 +15,10 @@ import yaml
 from ..config import canonical_json
 from ..errors import UserError
 from ..files import check_file
-from ..sweep import Run, RunFolder
+from ..sweep import RunFolder
 from ..sweep import collect as run_folders
 from ..sweep.cli import SuggestingParser
+from ..sweep.run import run_with_key
 from ..tracking.files import atomic_write, to_json
 from .collect import Record, experiments, record_of
 from .settings import grouped
@@ -89,8 +90,8 @@ def unpack(source: Path, out: Path) -> int:
     runs, log = _read(source / RUNS, _COLUMNS), _read(source / LOG, ("key",))
     by_key = grouped(log, lambda row: row["key"])
     for row in runs:
-        run = Run(row["experiment"], json.loads(row["config"]), row["label"])
-        if run.key != row["key"]:
+        run = run_with_key(row["experiment"], json.loads(row["config"]), row["key"], row["label"])
+        if run is None:
             raise UserError(f"{source / RUNS}: the config of {row['key']} was changed")
         _write(RunFolder(out, run), row, by_key.get(run.key, []))
     return len(runs)

@@ -119,11 +119,13 @@ def test_many_kills(name, tmp_path, unbroken):
 
 
 def kill(name: str, out: Path, after: float, signum: int = signal.SIGKILL) -> None:
-    """Kills a script and its workers so many seconds after its first row."""
+    """Kills a script and its workers so many seconds after its first row of its own, or when it has ended."""
+    rows = sum(path.stat().st_size for path in out.rglob("metrics.jsonl"))
     process = start(SCRIPTS[name], out)
-    wait_for_work(out, process)
+    wait_for_work(out, process, rows)
     time.sleep(after)
-    os.killpg(process.pid, signum)
+    with contextlib.suppress(ProcessLookupError):  # it has ended
+        os.killpg(process.pid, signum)
     code = process.wait(PATIENCE)
     assert code in ((-signal.SIGKILL, 0) if signum == signal.SIGKILL else (75, 0))  # 0: it was faster
     time.sleep(0.2)

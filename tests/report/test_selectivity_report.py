@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -152,3 +153,11 @@ def test_a_changed_pack_is_refused(tmp_path, change):
     path.write_text(change(path.read_text()))
     with pytest.raises(UserError, match=r"was changed|no column"):
         main(["unpack", str(tmp_path / "packed"), "--out", str(tmp_path / "b")])
+
+
+def test_the_committed_runs_become_folders_again_whatever_numerics_they_are_of(tmp_path, capsys):
+    packed = Path(__file__).parents[2] / "docs" / "results" / "selectivity"
+    assert main(["unpack", str(packed), "--out", str(tmp_path / "runs")]) == 0
+    assert main(["pack", str(tmp_path / "runs"), "--out", str(tmp_path / "again")]) == 0
+    for name in ("runs.csv", "log.csv"):
+        assert (tmp_path / "again" / name).read_text() == (packed / name).read_text()
